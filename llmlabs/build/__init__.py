@@ -1,0 +1,1 @@
+"""From the percent sources to release/ and solutions/: jupytext reads, nbgrader strips, papermill executes."""

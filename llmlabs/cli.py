@@ -1,0 +1,202 @@
+"""The `llmlabs` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from llmlabs import catalogue
+from llmlabs.errors import CourseError
+
+if TYPE_CHECKING:
+    from llmlabs.grade.grading import Report
+
+app = typer.Typer(
+    help="Build, run and grade the LLM Labs course.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="The data sets of the course.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Selector = Annotated[
+    str, typer.Argument(help="A section (03 or 03_tokenization) or a lab (03_tokenization/bpe_from_scratch).")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", help="How many notebooks run at a time; default: one per core.")
+]
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def course() -> Iterator[Path]:
+    """The course's root; an error for people is printed without a traceback and ends the command with code 1."""
+    try:
+        yield catalogue.find_root()
+    except CourseError as error:
+        errors.print(error.what, markup=False, style="red")
+        if error.mend:
+            errors.print(error.mend, markup=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        errors.print("Stopped. What was finished is kept; run the command again to go on.")
+        raise typer.Exit(130) from None
+
+
+def say(line: str) -> None:
+    console.print(line, markup=False)
+
+
+@app.command()
+def build(
+    selector: Selector = "",
+    everything: Annotated[bool, typer.Option("--all", help="Build also what did not change.")] = False,
+    solutions: Annotated[bool, typer.Option(help="Build and execute solutions/ as well as release/.")] = True,
+    scale: Annotated[str, typer.Option(help="The size at which solutions run: cpu or gpu.")] = "cpu",
+    jobs: Jobs = None,
+) -> None:
+    """Build release/ and solutions/ from source/: what changed, or everything."""
+    from llmlabs.build import builder
+
+    with course() as root:
+        if scale not in ("cpu", "gpu"):
+            raise CourseError(f"There is no scale {scale!r}.", "Use --scale cpu or --scale gpu.")
+        builder.build(root, selector, everything=everything, solutions=solutions, scale=scale, jobs=jobs, say=say)
+        update_readme(root)
+
+
+@app.command()
+def grade(
+    section: Annotated[str, typer.Argument(help="The section, as 01_neural_networks or 01.")],
+    student: Annotated[list[str] | None, typer.Option(help="Grade only this student (may be given again).")] = None,
+) -> None:
+    """Grade submitted/STUDENT/SECTION of every student; write the gradebook, feedback/ and grades.csv."""
+    from llmlabs.grade.grading import grade_section
+
+    with course() as root:
+        print_grades(grade_section(root, section, student or (), say=say), root)
+
+
+@app.command()
+def demo() -> None:
+    """Grade five sample submissions of a real lab."""
+    from llmlabs.demo import make_samples
+    from llmlabs.grade.grading import grade_section
+
+    with course() as root:
+        section, handed_in = make_samples(root)
+        for name, what in handed_in.items():
+            say(f"submitted/{name}: {what}")
+        print_grades(grade_section(root, section, handed_in, say=say), root)
+
+
+@app.command("test")
+def run_tests(
+    only: Annotated[list[str] | None, typer.Option(help="Run only this step (may be given again).")] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Everything that must hold of the course: what CI runs."""
+    from llmlabs.checks import run_checks
+
+    with course() as root:
+        run_checks(root, only or [], jobs, say)
+
+
+@app.command()
+def measure(selector: Selector) -> None:
+    """Run solutions one at a time on two cores and write seconds and peak memory into course.yml."""
+    from llmlabs.build.measure import measure as measure_labs
+
+    with course() as root:
+        measure_labs(root, selector, say)
+        update_readme(root)
+
+
+@app.command()
+def lab(port: Annotated[int, typer.Option(help="The port that JupyterLab listens on.")] = 8888) -> None:
+    """Open JupyterLab with formgrader, validate and jupytext working on this course."""
+    from llmlabs.jupyter import lab_command
+
+    with course() as root:
+        command, environment = lab_command(root, port)
+        os.chdir(root)
+        if sys.platform == "win32":
+            import subprocess
+
+            raise typer.Exit(subprocess.run(command, env=environment).returncode)
+        os.execve(command[0], command, environment)
+
+
+@app.command()
+def clean() -> None:
+    """Remove caches and what the demo made; a person's submissions and grades stay."""
+    from llmlabs.demo import remove_samples
+
+    with course() as root:
+        remove_samples(root)
+
+
+@data_app.command("verify")
+def data_verify() -> None:
+    """Check every file of data/ against its card."""
+    from llmlabs.datasets import load_cards, verify
+
+    with course() as root:
+        if problems := verify(root):
+            raise CourseError("\n".join(problems), "Restore the files from git, or rebuild them with data/build.py.")
+        cards = load_cards(root)
+        say(f"{len(cards)} data sets, {sum(len(card.files) for card in cards)} files: all as their cards say")
+
+
+@app.command("catalogue")
+def catalogue_table() -> None:
+    """Write the catalogue table of README.md from course.yml."""
+    with course() as root:
+        say("README.md: " + ("catalogue written" if update_readme(root) else "unchanged"))
+
+
+def update_readme(root: Path) -> bool:
+    """Put the catalogue between its markers in README.md; return whether the file changed."""
+    from llmlabs.catalogue_table import with_catalogue
+
+    path = root / "README.md"
+    before = path.read_text(encoding="utf-8")
+    after = with_catalogue(before, catalogue.load(root))
+    path.write_text(after, encoding="utf-8", newline="\n")
+    return before != after
+
+
+def print_grades(report: Report, root: Path) -> None:
+    """The table of grades, and where the feedback is."""
+    table = Table(title=f"{report.section}: points by exercise", title_justify="left")
+    table.add_column("student", no_wrap=True)
+    for number, most in enumerate(report.max_points.values(), start=1):
+        table.add_column(f"E{number}\n/{most:g}", justify="right")
+    table.add_column(f"total\n/{report.max_total:g}", justify="right")
+    table.add_column("note")
+    for grade in report.grades:
+        points = [f"{grade.exercises[name]:g}" if name in grade.exercises else "-" for name in report.max_points]
+        table.add_row(grade.student, *points, f"{grade.total:g}", "; ".join(grade.notes))
+    Console(highlight=False, width=max(console.width, 110)).print(table, markup=False)
+    say("  ".join(f"E{number} {name}" for number, name in enumerate(report.max_points, start=1)))
+    say("")
+    for grade in report.grades:
+        for page in sorted((report.feedback / grade.student / report.section).glob("*.html")):
+            say(f"feedback: {page.relative_to(root)}")
+    say("grades:   grades.csv and gradebook.db")
+
+
+if __name__ == "__main__":
+    app()

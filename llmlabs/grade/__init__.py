@@ -1,0 +1,1 @@
+"""Grading: submissions are rebuilt from the source, run, and recorded by nbgrader."""

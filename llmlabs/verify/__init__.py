@@ -1,0 +1,1 @@
+"""Grading the graders: what must earn full points does, and what must not earn any does not."""
