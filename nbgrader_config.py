@@ -28,5 +28,6 @@ c.GenerateSolution.preprocessors = [
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
     "nbgrader.preprocessors.ClearHiddenTests",
+    "llmlabs.grade.feedback.SummarizeExercises",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]

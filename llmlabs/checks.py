@@ -28,19 +28,10 @@ def run_checks(root: Path, only: list[str], jobs: int | None, say: Say) -> None:
     Raises:
         CourseError: with the steps that failed.
     """
-    steps = {
-        "lint": lint,
-        "types": types,
-        "data": data,
-        "drift": drift,
-        "unit": unit,
-        "notebooks": notebooks,
-        "grades": grades,
-    }
-    if unknown := set(only) - steps.keys():
-        raise CourseError(f"There is no step {', '.join(sorted(unknown))}.", f"The steps are {', '.join(steps)}.")
+    if unknown := set(only) - STEPS.keys():
+        raise CourseError(f"There is no step {', '.join(sorted(unknown))}.", f"The steps are {', '.join(STEPS)}.")
     failed = []
-    for name, step in steps.items():
+    for name, step in STEPS.items():
         if only and name not in only:
             continue
         say(f"== {name}")
@@ -184,3 +175,14 @@ def _run(root: Path, module: str, *arguments: str, show: bool = False) -> None:
     if done.returncode:
         output = "" if show else f"\n{(done.stdout + done.stderr).strip()}"
         raise CourseError(f"{module} {' '.join(arguments)} failed with exit code {done.returncode}{output}")
+
+
+STEPS: dict[str, Callable[[Path, int | None, Say], None]] = {
+    "lint": lint,
+    "types": types,
+    "data": data,
+    "drift": drift,
+    "unit": unit,
+    "notebooks": notebooks,
+    "grades": grades,
+}

@@ -81,25 +81,29 @@ def build(
 def grade(
     section: Annotated[str, typer.Argument(help="The section, as 01_neural_networks or 01.")],
     student: Annotated[list[str] | None, typer.Option(help="Grade only this student (may be given again).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine; default: one per core.")] = None,
+    scheduler: Annotated[str, typer.Option(help="A Dask scheduler to use instead: tls://HOST:PORT.")] = "",
 ) -> None:
     """Grade submitted/STUDENT/SECTION of every student; write the gradebook, feedback/ and grades.csv."""
-    from llmlabs.grade.grading import grade_section
+    from llmlabs.grade.grading import Options, grade_section
 
     with course() as root:
-        print_grades(grade_section(root, section, student or (), say=say), root)
+        options = Options(tuple(student or ()), force, workers, scheduler)
+        print_grades(grade_section(root, section, options, say=say), root)
 
 
 @app.command()
 def demo() -> None:
     """Grade five sample submissions of a real lab."""
     from llmlabs.demo import make_samples
-    from llmlabs.grade.grading import grade_section
+    from llmlabs.grade.grading import Options, grade_section
 
     with course() as root:
         section, handed_in = make_samples(root)
         for name, what in handed_in.items():
             say(f"submitted/{name}: {what}")
-        print_grades(grade_section(root, section, handed_in, say=say), root)
+        print_grades(grade_section(root, section, Options(tuple(handed_in)), say=say), root)
 
 
 @app.command("test")
@@ -188,7 +192,9 @@ def print_grades(report: Report, root: Path) -> None:
     table.add_column("note")
     for grade in report.grades:
         points = [f"{grade.exercises[name]:g}" if name in grade.exercises else "-" for name in report.max_points]
-        table.add_row(grade.student, *points, f"{grade.total:g}", "; ".join(grade.notes))
+        table.add_row(
+            grade.student, *points, "none" if grade.total is None else f"{grade.total:g}", "; ".join(grade.notes)
+        )
     Console(highlight=False, width=max(console.width, 110)).print(table, markup=False)
     say("  ".join(f"E{number} {name}" for number, name in enumerate(report.max_points, start=1)))
     say("")

@@ -1,29 +1,138 @@
-"""JupyterLab on this course: nbgrader's formgrader and validate, and percent sources that open as notebooks."""
+"""JupyterLab on this course: nbgrader's formgrader and Validate, and percent sources that open as notebooks."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from llmlabs import catalogue
+from llmlabs.build.source import read_source, source_path
 from llmlabs.errors import CourseError
 
-# opens .py files of the course as notebooks; kept in the course's own folder so that a person's settings stay theirs
-SETTINGS = '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}\n'
+# where nbgrader looks for the folder through which the users of one machine exchange assignments
+SHARED_EXCHANGE = Path("/usr/local/share/nbgrader/exchange")
+
+# Releases are read from release/ and submissions come into submitted/, so the two lists of what the exchange holds
+# stay empty; without an exchange folder they are error messages.
+SERVER_CONFIG = {
+    "ServerApp": {
+        "jpserver_extensions": {
+            "jupyterlab_jupytext": True,
+            "nbgrader.server_extensions.formgrader": True,
+            "nbgrader.server_extensions.validate_assignment": True,
+            "nbgrader.server_extensions.assignment_list": False,
+            "nbgrader.server_extensions.course_list": False,
+        }
+    },
+    # a table of its whole configuration under the list of assignments
+    "FormgradeExtension": {"debug": False},
+}
+PAGE_CONFIG = {
+    "disabledExtensions": {
+        "@jupyter/nbgrader:assignment-list": True,
+        "@jupyter/nbgrader:course-list": True,
+    }
+}
+SETTINGS = {
+    # a double click opens the sources of labs and answers as notebooks; Open With > Editor shows the text
+    "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}},
+    # the course works offline and asks nobody for news
+    "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"},
+}
 
 
-def lab_command(root: Path, port: int) -> tuple[list[str], dict[str, str]]:
+def lab_command(root: Path, port: int, say: Callable[[str], None] = print) -> tuple[list[str], dict[str, str]]:
     """The command line and environment that start JupyterLab in the course's folder.
+
+    Settings are written to and read from build/jupyter; nothing is read from or written to ~/.jupyter.
+
+    Args:
+        root: the course's folder.
+        port: the port to listen on; JupyterLab takes the next free one if it is in use.
+        say: takes a line on each source that nbgrader will not see.
 
     Raises:
         CourseError: if JupyterLab is not installed.
     """
-    jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent))
+    programs = str(Path(sys.executable).parent)
+    jupyter = shutil.which("jupyter-lab", path=programs)
     if jupyter is None:
         raise CourseError("JupyterLab is not installed in this environment.", "Run: make setup")
-    settings = root / "build" / "jupyter" / "lab" / "settings"
-    settings.mkdir(parents=True, exist_ok=True)
-    (settings / "overrides.json").write_text(SETTINGS, encoding="utf-8")
+    pair_sources(root, say)
+    settings = write_settings(root)
     command = [jupyter, f"--port={port}", f"--ServerApp.root_dir={root}"]
-    return command, {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)}
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # JupyterLab refuses to run as root, which is who everybody is in many containers
+        command.append("--allow-root")
+    environment = {
+        **os.environ,
+        # formgrader runs `alembic` and `jupyter`, which are not found when the environment is not activated
+        "PATH": programs + os.pathsep + os.environ.get("PATH", os.defpath),
+        "JUPYTER_CONFIG_DIR": str(settings),
+        # a virtual environment's own settings would win over those of JUPYTER_CONFIG_DIR
+        "JUPYTER_CONFIG_PATH": str(settings),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(settings / "lab" / "workspaces"),
+    }
+    return command, environment
+
+
+def write_settings(root: Path) -> Path:
+    """Write the course's settings of JupyterLab and nbgrader; what a person sets in JupyterLab is kept beside them.
+
+    Returns:
+        The folder that is to be Jupyter's configuration folder.
+    """
+    folder = root / "build" / "jupyter"
+    files: dict[str, dict[str, Any]] = {
+        "jupyter_server_config.json": SERVER_CONFIG,
+        "labconfig/page_config.json": PAGE_CONFIG,
+        "labconfig/default_setting_overrides.json": SETTINGS,
+        "nbgrader_config.json": {},
+    }
+    if not os.access(SHARED_EXCHANGE, os.W_OK | os.X_OK):
+        # formgrader warns on every page of a missing exchange folder
+        exchange = root / "build" / "exchange"
+        exchange.mkdir(parents=True, exist_ok=True)
+        files["nbgrader_config.json"] = {"Exchange": {"root": str(exchange)}}
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+    return folder
+
+
+def pair_sources(root: Path, say: Callable[[str], None]) -> None:
+    """Make the notebooks beside the sources that are missing or older than their source: nbgrader reads only those.
+
+    A source that cannot be read is reported and left alone, for JupyterLab is where it will be mended.
+    """
+    try:
+        stale = [
+            (section, lab)
+            for section, lab in catalogue.load(root).labs(finished=True)
+            if _is_stale(source_path(root, section, lab))
+        ]
+        if not stale:
+            return
+        # imports nbgrader's converters, two seconds that an unchanged course need not wait
+        from llmlabs.build.builder import Source, pair_with_notebook
+
+        for section, lab in stale:
+            path = source_path(root, section, lab)
+            try:
+                pair_with_notebook(Source(section, lab, path, read_source(path, section, lab)))
+            except CourseError as error:
+                say(f"{error.what} {error.mend}".rstrip())
+    except CourseError as error:
+        say(f"{error.what} {error.mend}".rstrip())
+
+
+def _is_stale(source: Path) -> bool:
+    notebook = source.with_suffix(".ipynb")
+    return not (source.is_file() and notebook.is_file()) or notebook.stat().st_mtime < source.stat().st_mtime

@@ -92,7 +92,9 @@ def test_edits_of_the_paired_notebook_are_not_overwritten(mini: Path) -> None:
 
 def test_a_solution_that_does_not_run_is_not_written(mini: Path) -> None:
     edit(mini, "return a + b", "return a - b")
-    with pytest.raises(CourseError, match=r"solutions/01_arithmetic/arithmetic.ipynb was not written(.|\n)*is it a sum"):
+    with pytest.raises(
+        CourseError, match=r"solutions/01_arithmetic/arithmetic.ipynb was not written(.|\n)*is it a sum"
+    ):
         build(mini, say=quiet)
     assert not (mini / SOLUTION).exists()
 
@@ -108,7 +110,11 @@ DEFECTS = [
     ('assert add(2, 3) == 5, f"', 'def test_add() -> None:\n    assert add(2, 3) == 5, f"', "without an assertion"),
     ('"task": false}', '"task": false, "colour": "red"}', "missing or unknown keys: colour"),
     ('tags=["parameters"]', 'tags=["parameters", "secret"]', "unknown tags: secret"),
-    ('# %% tags=["parameters"]', '# %% jupyter={"source_hidden": true} tags=["parameters"]', "unknown cell metadata: jupyter"),
+    (
+        '# %% tags=["parameters"]',
+        '# %% jupyter={"source_hidden": true} tags=["parameters"]',
+        "unknown cell metadata: jupyter",
+    ),
     ('# %% tags=["parameters"]', "# %%", "one cell tagged parameters"),
     ("# # Arithmetic\n", "# Arithmetic\n", "not a title"),
     ('"locked": true, "points": 1', '"locked": false, "points": 1', "not locked"),

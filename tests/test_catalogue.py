@@ -37,7 +37,11 @@ def test_every_source_is_a_finished_lab() -> None:
 
 
 DEFECTS = [
-    ("points: 25\n    accelerator: none\n    tools: [Python]", "points: 20\n    accelerator: none\n    tools: [Python]", "25"),
+    (
+        "points: 25\n    accelerator: none\n    tools: [Python]",
+        "points: 20\n    accelerator: none\n    tools: [Python]",
+        "25",
+    ),
     ("title: 'Double a list', points: 6", "title: 'Double a list', points: 5", "add up to 24"),
     ("grade_id: double", "grade_id: add", "share a grade_id"),
     ("grade_id: double", "grade_id: Double", "grade_id"),

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from llmlabs.errors import CourseError
-from llmlabs.grade.grading import Grade, Report, grade_section
+from llmlabs.grade.grading import Grade, Options, Report, grade_section
 from llmlabs.verify.answers import read_answers
 from llmlabs.verify.submissions import answered, solutions
 
@@ -90,6 +90,7 @@ def test_what_was_wrong_is_said(graded: tuple[Path, Report], student: str, note:
 
 def test_feedback_names_the_failed_test_and_the_mistake_but_no_hidden_line(graded: tuple[Path, Report]) -> None:
     page = (graded[0] / "feedback/dan/01_arithmetic/arithmetic.html").read_text(encoding="utf-8")
+    assert "What to look at" in page
     assert "add-example" in page
     assert "add(2, 3) should be 5, got -1: is it a sum?" in page
     assert "isclose" not in page, "a line of a hidden test is in the feedback"
@@ -105,11 +106,29 @@ def test_grades_csv_has_a_row_for_everybody(graded: tuple[Path, Report]) -> None
     assert "could not be read" in rows["hal"]["note"]
 
 
-def test_grading_again_gives_the_same(graded: tuple[Path, Report]) -> None:
+def test_grading_again_runs_nothing_and_gives_the_same(graded: tuple[Path, Report]) -> None:
     root, first = graded
-    again = grade_section(root, "01_arithmetic", ["ada", "dan", "gus", "hal"], say=quiet)
-    for grade in again.grades:
-        assert grade == grade_of(first, grade.student)
+    said: list[str] = []
+    assert grade_section(root, "01", say=said.append).grades == first.grades
+    assert said == ["9 of 9 notebooks are unchanged since they were graded"]
+
+
+def test_force_grades_again_and_gives_the_same(graded: tuple[Path, Report]) -> None:
+    root, first = graded
+    students = ("ada", "dan", "gus", "hal")
+    again = grade_section(root, "01_arithmetic", Options(students, force=True), say=quiet)
+    assert [grade.student for grade in again.grades] == list(students)
+    assert all(grade == grade_of(first, grade.student) for grade in again.grades)
+
+
+def test_an_unknown_student_is_an_error(graded: tuple[Path, Report]) -> None:
+    with pytest.raises(CourseError, match="Nothing was handed in by zoe"):
+        grade_section(graded[0], "01", Options(("ada", "zoe")), say=quiet)
+
+
+def test_a_scheduler_that_others_could_reach_is_refused(graded: tuple[Path, Report]) -> None:
+    with pytest.raises(CourseError, match="neither tls:// nor on this machine"):
+        grade_section(graded[0], "01", Options(force=True, scheduler="tcp://192.0.2.1:8786"), say=quiet)
 
 
 def test_nothing_to_grade_is_an_error(mini: Path) -> None:

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from llmlabs.grade.rebuild import UnreadableSubmissionError, find_notebooks, read_submission, rebuild
+from llmlabs.grade.rebuild import UnreadableSubmissionError, find_notebooks, parse_submission, read_bytes, rebuild
 from llmlabs.notebook import grade_id, is_test
 from llmlabs.verify.submissions import answered, solutions
 
@@ -36,7 +36,7 @@ def cell(notebook: NotebookNode, name: str) -> NotebookNode:
 def reread(notebook: NotebookNode, tmp_path: Path) -> NotebookNode:
     path = tmp_path / "submitted.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
-    return read_submission(path)
+    return parse_submission(read_bytes(path))
 
 
 def test_an_honest_submission_needs_no_repair(solved: NotebookNode, source: NotebookNode, tmp_path: Path) -> None:
@@ -138,7 +138,9 @@ def test_a_deleted_answer_counts_as_unanswered(solved: NotebookNode, source: Not
     assert "a + b" not in cell(rebuilt.notebook, "add").source
 
 
-def test_the_last_of_several_answers_counts_and_the_others_still_run(solved: NotebookNode, source: NotebookNode) -> None:
+def test_the_last_of_several_answers_counts_and_the_others_still_run(
+    solved: NotebookNode, source: NotebookNode
+) -> None:
     first = copy.deepcopy(cell(solved, "add"))
     first.id, first.source = "copy", "FIRST = 1"
     solved.cells.insert(solved.cells.index(cell(solved, "add")), first)
@@ -167,7 +169,7 @@ def test_an_old_format_is_converted(solved: NotebookNode, source: NotebookNode, 
     old = nbformat.convert(copy.deepcopy(solved), 3)
     path = tmp_path / "old.ipynb"
     path.write_text(json.dumps(old), encoding="utf-8")
-    assert "a + b" in cell(rebuild(read_submission(path), source).notebook, "add").source
+    assert "a + b" in cell(rebuild(parse_submission(path.read_bytes()), source).notebook, "add").source
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
@@ -175,7 +177,7 @@ def test_other_encodings_are_read(solved: NotebookNode, encoding: str, tmp_path:
     cell(solved, "add").source = "return_value = 'Müller'"
     path = tmp_path / "encoded.ipynb"
     path.write_text(json.dumps(solved, ensure_ascii=False).replace("·", ""), encoding=encoding)
-    assert "Müller" in cell(read_submission(path), "add").source
+    assert "Müller" in cell(parse_submission(path.read_bytes()), "add").source
 
 
 UNREADABLE = {
@@ -194,7 +196,7 @@ def test_what_is_not_a_notebook_says_why(raw: bytes, message: str, tmp_path: Pat
     path = tmp_path / "bad.ipynb"
     path.write_bytes(raw)
     with pytest.raises(UnreadableSubmissionError, match=message):
-        read_submission(path)
+        parse_submission(path.read_bytes())
 
 
 def test_links_folders_and_giants_are_not_read(tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_links_folders_and_giants_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ipynb")
     for name, message in {"link": "ordinary", "folder": "ordinary", "giant": "30 MB", "pipe": "ordinary"}.items():
         with pytest.raises(UnreadableSubmissionError, match=message):
-            read_submission(tmp_path / f"{name}.ipynb")
+            read_bytes(tmp_path / f"{name}.ipynb")
 
 
 def test_a_renamed_notebook_is_found_by_its_cells(solved: NotebookNode, source: NotebookNode, tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
-"""Grading the submissions of one section: rebuild, run, let nbgrader record, write feedback/ and grades.csv."""
+"""Grading the submissions of one section: run what is new, let nbgrader record it, write feedback/ and grades.csv."""
 
 from __future__ import annotations
 
 import copy
 import csv
+import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock, Timeout
+from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
@@ -18,10 +22,11 @@ from traitlets.config import Config
 from llmlabs import catalogue
 from llmlabs.build.builder import Source, pair_with_notebook, read_sources
 from llmlabs.errors import CourseError
-from llmlabs.grade.execute import execute
-from llmlabs.grade.rebuild import UnreadableSubmissionError, blank, fail_tests, find_notebooks, read_submission, rebuild
+from llmlabs.grade.jobs import Job, Record, RecordStore
+from llmlabs.grade.pool import run_in_pool
+from llmlabs.grade.rebuild import UnreadableSubmissionError, find_notebooks, read_bytes
 from llmlabs.nbgrader_course import convert, course_directory, load_config
-from llmlabs.notebook import grade_id, graded_cells_by_exercise
+from llmlabs.notebook import grade_id, graded_cells_by_exercise, points
 
 # where the executed notebooks wait for nbgrader to record them
 EXECUTED = Path("build") / "executed"
@@ -33,7 +38,7 @@ class Grade:
 
     student: str
     exercises: dict[str, float] = field(default_factory=dict)
-    total: float = 0.0
+    total: float | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -51,43 +56,87 @@ class Report:
         return sum(self.max_points.values())
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a run of the grader goes.
+
+    Attributes:
+        students: whom to grade; everybody who handed something in, if empty.
+        force: run and record again what has not changed.
+        workers: processes on this machine; default: one per core.
+        scheduler: address of a Dask scheduler to use instead.
+    """
+
+    students: tuple[str, ...] = ()
+    force: bool = False
+    workers: int | None = None
+    scheduler: str = ""
+
+
 def grade_section(
-    root: Path, section: str, students: Iterable[str] = (), *, say: Callable[[str], None] = print
+    root: Path, section: str, options: Options = Options(), *, say: Callable[[str], None] = print
 ) -> Report:
     """Grade the submissions in submitted/STUDENT/SECTION; one that is broken gets a note and stops no other.
+
+    Killed at any point, it goes on from there when it is called again, and the grades are the same.
 
     Args:
         root: the course's folder.
         section: the section's name or number.
-        students: whom to grade; by default everybody who handed something in.
+        options: how.
         say: takes one line of progress.
 
     Raises:
-        CourseError: if there is nothing to grade, or the section has no finished lab.
+        CourseError: if there is nothing to grade, the section has no finished lab, or somebody else is grading.
     """
     sources = read_sources(root, catalogue.load(root), section)
     if not sources:
         raise CourseError(f"Section {section} has no finished lab yet.", "course.yml says which are finished.")
-    name = sources[0].section.name
-    submissions = sorted(path for path in (root / "submitted").glob(f"*/{name}") if path.is_dir())
-    if wanted := set(students):
-        submissions = [path for path in submissions if path.parent.name in wanted]
-    if not submissions:
+    submissions = find_submissions(root, sources[0].section.name, options.students)
+    (root / "build").mkdir(exist_ok=True)
+    try:
+        with FileLock(root / "build" / "grade.lock", timeout=0):
+            return _grade(root, sources, submissions, options, say)
+    except Timeout as error:
+        raise CourseError("Another run is grading this course.", "Wait for it to end, or stop it.") from error
+
+
+def find_submissions(root: Path, section: str, students: Iterable[str] = ()) -> list[Path]:
+    """The folders submitted/STUDENT/SECTION, of everybody or of the students named.
+
+    Raises:
+        CourseError: if there are none, or one of the students named has none.
+    """
+    found = {path.parent.name: path for path in sorted((root / "submitted").glob(f"*/{section}")) if path.is_dir()}
+    if unknown := sorted(set(students) - found.keys()):
+        raise CourseError(f"Nothing was handed in by {', '.join(unknown)}.", f"Look into submitted/STUDENT/{section}.")
+    if not found:
         raise CourseError(
-            f"There is nothing to grade in submitted/*/{name}.",
-            f"Put each notebook at submitted/STUDENT/{name}/LAB.ipynb.",
+            f"There is nothing to grade in submitted/*/{section}.",
+            f"Put each notebook at submitted/STUDENT/{section}/LAB.ipynb.",
         )
-    config = load_config(root)
-    register_assignment(root, config, sources)
-    notes: dict[str, list[str]] = {}
-    for number, submission in enumerate(submissions, start=1):
-        student = submission.parent.name
-        notes[student] = run_submission(root, submission, {source.lab.name: source.notebook for source in sources})
-        say(f"[{number}/{len(submissions)}] {student}" + (f": {'; '.join(notes[student])}" if notes[student] else ""))
-    record(config, name, list(notes))
-    report = collect(root, config, sources, notes)
-    export_csv(root / "grades.csv", report)
-    return report
+    wanted = set(students)
+    return [path for student, path in found.items() if not wanted or student in wanted]
+
+
+def make_job(source: Source, student: str, file: Path | None) -> Job:
+    """The job of grading one file; None if the lab was not handed in."""
+    submission: bytes | str = ""
+    if file is not None:
+        try:
+            submission = read_bytes(file)
+        except UnreadableSubmissionError as error:
+            submission = str(error)
+    return Job(
+        student=student,
+        section=source.section.name,
+        lab=source.lab.name,
+        file=file.name if file else "",
+        submission=submission,
+        source=nbformat.writes(source.notebook),
+        seed=os.environ.get("LLMLABS_SEED", ""),
+        gpu=source.lab.accelerator == "required",
+    )
 
 
 def register_assignment(root: Path, config: Config, sources: list[Source]) -> None:
@@ -102,60 +151,102 @@ def register_assignment(root: Path, config: Config, sources: list[Source]) -> No
     shutil.rmtree(root / "build" / "registered", ignore_errors=True)
 
 
-def run_submission(root: Path, submission: Path, sources: dict[str, NotebookNode]) -> list[str]:
-    """Rebuild and run one student's notebooks, into build/executed; return the notes on them."""
-    student, section = submission.parent.name, submission.name
-    found, notes = find_notebooks(submission, sources)
+def _grade(
+    root: Path, sources: list[Source], submissions: list[Path], options: Options, say: Callable[[str], None]
+) -> Report:
+    section = sources[0].section.name
+    config = load_config(root)
+    register_assignment(root, config, sources)
+    store = RecordStore(root)
+    notebooks = {source.lab.name: source.notebook for source in sources}
+    jobs: dict[str, list[Job]] = {}
+    notes: dict[str, list[str]] = {}
+    for submission in submissions:
+        student = submission.parent.name
+        files, notes[student] = find_notebooks(submission, notebooks)
+        jobs[student] = [make_job(source, student, files.get(source.lab.name)) for source in sources]
+
+    records = {} if options.force else {job: record for job in _all(jobs) if (record := store.load(job))}
+    todo = [job for job in _all(jobs) if job not in records]
+    if records:
+        say(f"{len(records)} of {len(_all(jobs))} notebooks are unchanged since they were graded")
+
+    def done(job: Job, record: Record) -> None:
+        store.save(job, record)
+        records[job] = record
+        detail = f": {'; '.join(record.notes)}" if record.notes else ""
+        say(f"[{len(records)}/{len(_all(jobs))}] {job.student} {job.lab}, {record.seconds:.1f} s{detail}")
+
+    def failed(job: Job, why: str) -> None:
+        notes[job.student].append(f"{job.lab} has no score: {why}")
+        say(notes[job.student][-1])
+
+    if todo:
+        run_in_pool(todo, done, failed, workers=options.workers, scheduler=options.scheduler)
+    for student, theirs in jobs.items():
+        if all(job in records for job in theirs):
+            notes[student] += [note for job in theirs for note in records[job].notes]
+            _record_once(root, config, section, student, [records[job] for job in theirs], theirs, options.force)
+    report = collect(root, config, sources, notes)
+    export_csv(root / "grades.csv", report)
+    return report
+
+
+def _all(jobs: dict[str, list[Job]]) -> list[Job]:
+    return [job for theirs in jobs.values() for job in theirs]
+
+
+def _record_once(
+    root: Path, config: Config, section: str, student: str, records: list[Record], jobs: list[Job], force: bool
+) -> None:
+    """Let nbgrader record a student's notebooks, unless it has recorded just these."""
+    marker = RecordStore(root).folder / section / student / "recorded"
+    keys = hashlib.sha256("".join(record.key for record in records).encode()).hexdigest()
+    pages = [root / "feedback" / student / section / f"{job.lab}.html" for job in jobs]
+    known = marker.is_file() and marker.read_text(encoding="utf-8") == keys and _is_recorded(config, section, student)
+    if known and all(page.is_file() for page in pages) and not force:
+        return
+    marker.unlink(missing_ok=True)
     destination = root / EXECUTED / student / section
     shutil.rmtree(destination, ignore_errors=True)
     destination.mkdir(parents=True)
-    for name, source in sources.items():
-        if name not in found:
-            notebook = blank(source)
-            reason = f"{name}.ipynb was not handed in"
-            fail_tests(notebook, "NotSubmitted", reason)
-            notes.append(reason)
-        else:
-            try:
-                rebuilt = rebuild(read_submission(found[name]), source)
-            except UnreadableSubmissionError as error:
-                notebook = blank(source)
-                reason = f"{found[name].name} could not be read: {error}"
-                fail_tests(notebook, "Unreadable", reason)
-                notes.append(reason)
-            else:
-                notebook = rebuilt.notebook
-                notes += rebuilt.notes
-                if ended := execute(notebook):
-                    notes.append(f"{name}: {ended}")
-        nbformat.write(notebook, destination / f"{name}.ipynb")
-    timestamp = submission / "timestamp.txt"
+    for job, record in zip(jobs, records, strict=True):
+        (destination / f"{job.lab}.ipynb").write_text(record.notebook, encoding="utf-8")
+    timestamp = root / "submitted" / student / section / "timestamp.txt"
     if timestamp.is_file():
         shutil.copyfile(timestamp, destination / timestamp.name)
-    return notes
+    record_with_nbgrader(config, section, student)
+    marker.write_text(keys, encoding="utf-8")
+    shutil.rmtree(destination.parent)
 
 
-def record(config: Config, section: str, students: list[str]) -> None:
+def record_with_nbgrader(config: Config, section: str, student: str) -> None:
     """Let nbgrader score the executed notebooks, write the gradebook and autograded/, then feedback/."""
     config = copy.deepcopy(config)
-    # the flags of `nbgrader autograde --no-execute`
+    # the flags of `nbgrader autograde --no-execute`, and its stock reader, for these notebooks have been run
     config.Execute.enabled = False
     config.ClearOutput.enabled = False
-    for student in students:
-        coursedir = course_directory(config, assignment=section, student=student)
-        coursedir.submitted_directory = str(EXECUTED)
-        convert(Autograde, coursedir, config, force=True)
-        convert(GenerateFeedback, course_directory(config, assignment=section, student=student), config, force=True)
+    config.Autograde.exporter_class = NotebookExporter
+    coursedir = course_directory(config, assignment=section, student=student)
+    coursedir.submitted_directory = str(EXECUTED)
+    convert(Autograde, coursedir, config, force=True)
+    convert(GenerateFeedback, course_directory(config, assignment=section, student=student), config, force=True)
+
+
+def _is_recorded(config: Config, section: str, student: str) -> bool:
+    coursedir = course_directory(config, assignment=section)
+    with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        try:
+            gradebook.find_submission(section, student)
+        except MissingEntry:
+            return False
+    return True
 
 
 def collect(root: Path, config: Config, sources: list[Source], notes: dict[str, list[str]]) -> Report:
     """Read the gradebook back, by exercise."""
-    exercises = {
-        exercise: (
-            source.lab.name,
-            [grade_id(cell) for cell in cells],
-            sum(cell.metadata.nbgrader.points for cell in cells),
-        )
+    exercises: dict[str, tuple[str, list[NotebookNode]]] = {
+        exercise: (source.lab.name, cells)
         for source in sources
         for exercise, cells in graded_cells_by_exercise(source.notebook).items()
     }
@@ -168,26 +259,26 @@ def collect(root: Path, config: Config, sources: list[Source], notes: dict[str, 
             try:
                 submission = gradebook.find_submission(section, student)
             except MissingEntry:
-                grade.notes.append("nbgrader has no record of this submission")
-            else:
-                scores = {(n.name, g.name): g.score or 0.0 for n in submission.notebooks for g in n.grades}
-                for exercise, (lab, cells, _) in exercises.items():
-                    grade.exercises[exercise] = sum(scores.get((lab, cell), 0.0) for cell in cells)
-                grade.total = submission.score - (submission.late_submission_penalty or 0.0)
+                grades.append(grade)
+                continue
+            scores = {(n.name, g.name): g.score or 0.0 for n in submission.notebooks for g in n.grades}
+            for exercise, (lab, cells) in exercises.items():
+                grade.exercises[exercise] = sum(scores.get((lab, grade_id(cell)), 0.0) for cell in cells)
+            grade.total = submission.score - (submission.late_submission_penalty or 0.0)
             grades.append(grade)
-    max_points = {exercise: float(most) for exercise, (_, _, most) in exercises.items()}
+    max_points = {exercise: sum(map(points, cells)) for exercise, (_, cells) in exercises.items()}
     return Report(section, max_points, grades, root / "feedback")
 
 
 def export_csv(path: Path, report: Report) -> None:
-    """Write one row per student: the points of each exercise, the total and the notes."""
+    """Write one row per student: the points of each exercise, the total and the notes; no score is an empty field."""
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["assignment", "student_id", *report.max_points, "score", "max_score", "note"])
         for grade in report.grades:
-            points = [grade.exercises.get(exercise, 0.0) for exercise in report.max_points]
+            earned = [grade.exercises.get(exercise) for exercise in report.max_points]
             writer.writerow(
-                [report.section, grade.student, *points, grade.total, report.max_total, "; ".join(grade.notes)]
+                [report.section, grade.student, *earned, grade.total, report.max_total, "; ".join(grade.notes)]
             )
     partial.replace(path)

@@ -44,7 +44,7 @@ def rebuild(submitted: NotebookNode, source: NotebookNode) -> Rebuilt:
     If an answer was given several times the last one counts, and the others stay as ordinary cells before it.
 
     Args:
-        submitted: what `read_submission` returned.
+        submitted: what `parse_submission` returned.
         source: the lab's notebook with solutions and hidden tests.
     """
     notes: list[str] = []
@@ -101,11 +101,11 @@ def blank(source: NotebookNode) -> NotebookNode:
     return rebuild(nbformat.v4.new_notebook(), source).notebook
 
 
-def read_submission(path: Path) -> NotebookNode:
-    """Read a notebook from a stranger: any version of the format, any common encoding, nothing assumed of its fields.
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a submitted file.
 
     Raises:
-        UnreadableSubmissionError: if it is not a notebook.
+        UnreadableSubmissionError: if it is a link, a folder, a pipe, or too large.
     """
     try:
         status = os.lstat(path)
@@ -115,11 +115,21 @@ def read_submission(path: Path) -> NotebookNode:
             raise UnreadableSubmissionError(
                 f"it has {status.st_size / 2**20:.0f} MB, more than {MAX_BYTES // 2**20} MB"
             )
-        if status.st_size == 0:
-            raise UnreadableSubmissionError("the file is empty")
-        data = json.loads(_decode(path.read_bytes()))
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableSubmissionError(f"it cannot be opened: {error.strerror}") from error
+
+
+def parse_submission(raw: bytes) -> NotebookNode:
+    """A notebook from a stranger: any version of the format, any common encoding, nothing assumed of its fields.
+
+    Raises:
+        UnreadableSubmissionError: if it is not a notebook.
+    """
+    if not raw.strip():
+        raise UnreadableSubmissionError("the file is empty")
+    try:
+        data = json.loads(_decode(raw))
     except json.JSONDecodeError as error:
         raise UnreadableSubmissionError(f"it is not a notebook: no valid JSON at line {error.lineno}") from error
     except RecursionError as error:
@@ -163,7 +173,7 @@ def find_notebooks(folder: Path, sources: dict[str, NotebookNode]) -> tuple[dict
 
 def _grade_ids(path: Path) -> set[str]:
     try:
-        return {grade_id(cell) for cell in read_submission(path).cells}
+        return {grade_id(cell) for cell in parse_submission(read_bytes(path)).cells}
     except UnreadableSubmissionError:
         return set()
 

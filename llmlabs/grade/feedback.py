@@ -1,0 +1,58 @@
+"""What a student reads first on the feedback page: each exercise's points and, for each failed test, what was wrong."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat import NotebookNode
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from llmlabs.notebook import grade_id, graded_cells_by_exercise, points
+
+
+class SummarizeExercises(NbGraderPreprocessor):
+    """Put a cell with a table of the exercises and the messages of the failed tests on top of the notebook.
+
+    Runs after GetGrades, which writes each cell's score into its metadata.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        titles = _titles(nb)
+        rows, failures = ["| exercise | points | of |", "| :--- | ---: | ---: |"], []
+        for exercise, cells in graded_cells_by_exercise(nb).items():
+            earned = sum(float(cell.metadata.nbgrader.get("score") or 0) for cell in cells)
+            title = titles.get(exercise, exercise)
+            rows.append(f"| [{title}](#{grade_id(cells[0])}) | {earned:g} | {sum(map(points, cells)):g} |")
+            for cell in cells:
+                failures += [_failure(title, cell, output) for output in _errors(cell)]
+        text = "\n".join(["## Your points", "", *rows])
+        if failures:
+            text += "\n\n## What to look at\n\n" + "\n\n".join(failures)
+        nb.cells.insert(0, nbformat.v4.new_markdown_cell(text, id="summary-of-exercises"))
+        return nb, resources
+
+
+def _titles(notebook: NotebookNode) -> dict[str, str]:
+    """The nearest heading above each cell that has a grade_id, without the signs that would break a table."""
+    titles, title = {}, ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (found := re.findall(r"^#+ +(.+)$", cell.source, flags=re.MULTILINE)):
+            title = re.sub(r"[|\[\]]", "", found[-1])
+        if grade_id(cell) and title:
+            titles[grade_id(cell)] = title
+    return titles
+
+
+def _errors(cell: NotebookNode) -> list[NotebookNode]:
+    return [output for output in cell.get("outputs", []) if output.output_type == "error"]
+
+
+def _failure(title: str, cell: NotebookNode, error: NotebookNode) -> str:
+    """One failed test as Markdown; its message is fenced, for it may hold anything that the student's code returned."""
+    message = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
+    message = message.removeprefix("AssertionError: ")
+    fence = "`" * (3 + max(map(len, re.findall(r"`+", message)), default=0))
+    name = f"[{grade_id(cell)}](#{grade_id(cell)})"
+    return f"**{title}**, test {name} ({points(cell):g} points):\n\n{fence}text\n{message}\n{fence}"
