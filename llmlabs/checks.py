@@ -116,10 +116,10 @@ def notebooks(root: Path, jobs: int | None, say: Say) -> None:
 
 
 def grades(root: Path, jobs: int | None, say: Say) -> None:
-    """Through the engine that grades students: the solution earns all points, the blank release none."""
+    """Through the engine that grades students: solution, blank release, wrong and right answers earn what is due."""
     from llmlabs.verify.verify import verify_lab
 
-    problems = [problem for source in _sources(root) for problem in verify_lab(root, source, say)]
+    problems = [problem for source in _sources(root) for problem in verify_lab(root, source, say, jobs=jobs)]
     if problems:
         raise CourseError("\n".join(problems), "Mend the tests or the answers that the lines name.")
 

@@ -119,6 +119,18 @@ def run_tests(
 
 
 @app.command()
+def verify(selector: Selector = "", jobs: Jobs = None) -> None:
+    """Grade the graders: solution, blank release, each exercise alone, wrong and right answers."""
+    from llmlabs.build.builder import read_sources
+    from llmlabs.verify.verify import verify_lab
+
+    with course() as root:
+        sources = read_sources(root, catalogue.load(root), selector)
+        if problems := [problem for source in sources for problem in verify_lab(root, source, say, jobs=jobs)]:
+            raise CourseError("\n".join(problems), "Mend the tests, or the answers that the lines name.")
+
+
+@app.command()
 def measure(selector: Selector) -> None:
     """Run solutions one at a time on two cores and write seconds and peak memory into course.yml."""
     from llmlabs.build.measure import measure as measure_labs
