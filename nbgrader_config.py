@@ -16,6 +16,18 @@ if url := os.environ.get("LLMLABS_DB_URL"):
 
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
 
+# formgrader's Validate button: a lab's longest cell may take a while on a small machine
+c.Execute.timeout = 60
+
+# autograding: submissions are rebuilt and run by the engine (docs/engine.md); nbgrader scores and records
+c.Autograde.exporter_class = "llmlabs.grade.nbgrader_plugin.SubmissionExporter"
+c.Autograde.sanitize_preprocessors = []
+c.Autograde.autograde_preprocessors = [
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
 # solutions/: the solved notebook without hidden tests and markers; papermill executes it afterwards
 c.GenerateSolution.preprocessors = [
     "nbgrader.preprocessors.LockCells",

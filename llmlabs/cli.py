@@ -84,12 +84,15 @@ def grade(
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine; default: one per core.")] = None,
     scheduler: Annotated[str, typer.Option(help="A Dask scheduler to use instead: tls://HOST:PORT.")] = "",
+    sandbox: Annotated[
+        bool, typer.Option(help="Run students' code in a box. Without one it can do whatever you can do.")
+    ] = True,
 ) -> None:
     """Grade submitted/STUDENT/SECTION of every student; write the gradebook, feedback/ and grades.csv."""
     from llmlabs.grade.grading import Options, grade_section
 
     with course() as root:
-        options = Options(tuple(student or ()), force, workers, scheduler)
+        options = Options(tuple(student or ()), force, workers, scheduler, sandbox)
         print_grades(grade_section(root, section, options, say=say), root)
 
 
@@ -97,13 +100,16 @@ def grade(
 def demo() -> None:
     """Grade five sample submissions of a real lab."""
     from llmlabs.demo import make_samples
+    from llmlabs.grade.execute import sandbox_available
     from llmlabs.grade.grading import Options, grade_section
 
     with course() as root:
         section, handed_in = make_samples(root)
         for name, what in handed_in.items():
             say(f"submitted/{name}: {what}")
-        print_grades(grade_section(root, section, Options(tuple(handed_in)), say=say), root)
+        # the samples are the course's own, so they may run where no sandbox can be had
+        options = Options(tuple(handed_in), sandbox=sandbox_available())
+        print_grades(grade_section(root, section, options, say=say), root)
 
 
 @app.command("test")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmlabs import catalogue
-from llmlabs.build.source import read_source, source_path
+import yaml
+
 from llmlabs.errors import CourseError
+
+# the header of a percent file, with the empty lines below it
+HEADER = re.compile(r"\A# ---\n(?:#.*\n)*?# ---\n+")
 
 # where nbgrader looks for the folder through which the users of one machine exchange assignments
 SHARED_EXCHANGE = Path("/usr/local/share/nbgrader/exchange")
@@ -29,8 +33,7 @@ SERVER_CONFIG = {
             "nbgrader.server_extensions.course_list": False,
         }
     },
-    # a table of its whole configuration under the list of assignments
-    "FormgradeExtension": {"debug": False},
+    "ContentsManager": {"pre_save_hook": "llmlabs.jupyter.keep_header"},
 }
 PAGE_CONFIG = {
     "disabledExtensions": {
@@ -74,10 +77,6 @@ def lab_command(root: Path, port: int, say: Callable[[str], None] = print) -> tu
         # formgrader runs `alembic` and `jupyter`, which are not found when the environment is not activated
         "PATH": programs + os.pathsep + os.environ.get("PATH", os.defpath),
         "JUPYTER_CONFIG_DIR": str(settings),
-        # a virtual environment's own settings would win over those of JUPYTER_CONFIG_DIR
-        "JUPYTER_CONFIG_PATH": str(settings),
-        "JUPYTERLAB_SETTINGS_DIR": str(settings / "lab" / "user-settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(settings / "lab" / "workspaces"),
     }
     return command, environment
 
@@ -112,27 +111,46 @@ def pair_sources(root: Path, say: Callable[[str], None]) -> None:
 
     A source that cannot be read is reported and left alone, for JupyterLab is where it will be mended.
     """
-    try:
-        stale = [
-            (section, lab)
-            for section, lab in catalogue.load(root).labs(finished=True)
-            if _is_stale(source_path(root, section, lab))
-        ]
-        if not stale:
-            return
-        # imports nbgrader's converters, two seconds that an unchanged course need not wait
-        from llmlabs.build.builder import Source, pair_with_notebook
+    if not any(_is_stale(path) for path in (root / "source").glob("*/*.py")):
+        return
+    # four seconds of imports, which an unchanged course need not wait for
+    from llmlabs import catalogue
+    from llmlabs.build.builder import Source, pair_with_notebook
+    from llmlabs.build.source import read_source, source_path
 
-        for section, lab in stale:
+    try:
+        for section, lab in catalogue.load(root).labs(finished=True):
             path = source_path(root, section, lab)
             try:
-                pair_with_notebook(Source(section, lab, path, read_source(path, section, lab)))
+                if not path.is_file() or _is_stale(path):
+                    pair_with_notebook(Source(section, lab, path, read_source(path, section, lab)))
             except CourseError as error:
-                say(f"{error.what} {error.mend}".rstrip())
+                say(f"{error.what} {error.mend}")
     except CourseError as error:
-        say(f"{error.what} {error.mend}".rstrip())
+        say(f"{error.what} {error.mend}")
 
 
 def _is_stale(source: Path) -> bool:
     notebook = source.with_suffix(".ipynb")
-    return not (source.is_file() and notebook.is_file()) or notebook.stat().st_mtime < source.stat().st_mtime
+    return not notebook.is_file() or notebook.stat().st_mtime < source.stat().st_mtime
+
+
+def keep_header(model: dict[str, Any], path: str, contents_manager: Any, **_: object) -> None:
+    """Before JupyterLab saves a file: write the header of a percent file as it stood, if it says the same as before.
+
+    jupytext spells every header its own way, and the kernel's display name is whatever the kernel calls itself.
+    """
+    file = Path(contents_manager.root_dir, path.strip("/"))
+    if model["type"] != "file" or file.suffix != ".py" or not file.is_file():
+        return
+    before, after = HEADER.match(file.read_text(encoding="utf-8")), HEADER.match(model["content"])
+    if before and after and _meaning(before[0]) == _meaning(after[0]):
+        model["content"] = before[0] + model["content"][after.end() :]
+
+
+def _meaning(header: str) -> object:
+    """A header's contents, without the kernel's display name."""
+    lines = [line.removeprefix("#").removeprefix(" ") for line in header.rstrip().splitlines()[1:-1]]
+    contents = yaml.safe_load("\n".join(lines))
+    contents["jupyter"].get("kernelspec", {}).pop("display_name", None)
+    return contents

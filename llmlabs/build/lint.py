@@ -23,7 +23,7 @@ from llmlabs.notebook import (
     points,
 )
 
-MAX_CODE_LINES = 800
+MAX_CODE_LINES = 600
 _NBGRADER_KEYS = {"grade", "grade_id", "locked", "points", "schema_version", "solution", "task"}
 _CELL_KEYS = {"nbgrader", "tags"}
 _TAGS = {"parameters", "gpu", "lab-line"}

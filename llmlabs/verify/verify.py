@@ -14,7 +14,7 @@ from nbgrader.utils import determine_grade
 
 from llmlabs.build.builder import Source
 from llmlabs.errors import CourseError
-from llmlabs.grade.execute import execute
+from llmlabs.grade.execute import Settings, execute, sandbox_available
 from llmlabs.grade.rebuild import rebuild
 from llmlabs.notebook import grade_id, graded_cells_by_exercise, is_solution, is_test
 from llmlabs.verify.answers import Answer, answers_path, read_answers
@@ -83,7 +83,7 @@ def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: 
             say(f"{source.name}, {case.name}: " + ("; ".join(found) or "as it should be"))
     wrong = sum(answer.kind == "wrong" for answer in answers)
     say(
-        f"{source.name}: {len(cases)} submissions, among them {wrong} wrong and {len(answers) - wrong} other right answers"
+        f"{source.name}: {len(cases)} submissions, {wrong} wrong and {len(answers) - wrong} other right answers"
     )
     return problems
 
@@ -93,7 +93,7 @@ def check_case(case: Case, source: Source, release: NotebookNode) -> list[str]:
     notebook = rebuild(answered(release, case.answers), source.notebook).notebook
     if case.exercise:
         notebook.cells = [cell for cell in notebook.cells if cell.id in _needed_cells(source.notebook, case.exercise)]
-    execute(notebook)
+    notebook = execute(notebook, Settings(sandbox=sandbox_available())).notebook
     tests = {grade_id(cell): cell for cell in notebook.cells if is_test(cell)}
     if case.wrong:
         return _wrong_answer_problems(case.wrong, tests)

@@ -1,0 +1,1 @@
+"""`make browser-test`: JupyterLab on the course in a real browser."""
