@@ -17,7 +17,7 @@ from llmlabs import catalogue
 from llmlabs.errors import CourseError
 
 if TYPE_CHECKING:
-    from llmlabs.grade.grading import Report
+    from llmlabs.grade.grading import Grade, Report
 
 app = typer.Typer(
     help="Build, run and grade the LLM Labs course.",
@@ -210,9 +210,8 @@ def print_grades(report: Report, root: Path) -> None:
     table.add_column("note")
     for grade in report.grades:
         points = [f"{grade.exercises[name]:g}" if name in grade.exercises else "-" for name in report.max_points]
-        table.add_row(
-            grade.student, *points, "none" if grade.total is None else f"{grade.total:g}", "; ".join(grade.notes)
-        )
+        total = "none" if grade.total is None else f"{grade.total:g}"
+        table.add_row(grade.student, *points, total, "; ".join(grade.notes or _failures(grade)))
     Console(highlight=False, width=max(console.width, 110)).print(table, markup=False)
     say("  ".join(f"E{number} {name}" for number, name in enumerate(report.max_points, start=1)))
     say("")
@@ -220,6 +219,12 @@ def print_grades(report: Report, root: Path) -> None:
         for page in sorted((report.feedback / grade.student / report.section).glob("*.html")):
             say(f"feedback: {page.relative_to(root)}")
     say("grades:   grades.csv and gradebook.db")
+
+
+def _failures(grade: Grade) -> list[str]:
+    if len(grade.failed) > 2:
+        return [f"{len(grade.failed)} tests failed"]
+    return [f"failed: {' and '.join(grade.failed)}"] if grade.failed else []
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbgrader.converters.base import BaseConverter, NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -47,7 +49,9 @@ def convert(converter: type[BaseConverter], coursedir: CourseDirectory, config: 
     Raises:
         CourseError: if nbgrader gave up, with what it logged.
     """
-    with _captured_log() as lines:
+    with _captured_log() as lines, warnings.catch_warnings():
+        # nbgrader's own use of its database
+        warnings.simplefilter("ignore", SAWarning)
         try:
             converter(coursedir=coursedir, config=config, log=logging.getLogger("llmlabs.nbgrader"), **traits).start()
         except NbGraderException as error:

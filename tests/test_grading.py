@@ -107,6 +107,7 @@ def test_grades_csv_has_a_row_for_everybody(graded: tuple[Path, Report]) -> None
     assert len(rows) == 9
     assert rows["ada"]["score"] == "25.0"
     assert rows["dan"]["add"] == "0.0"
+    assert rows["dan"]["failed"] == "add-example add-properties"
     assert "could not be read" in rows["hal"]["note"]
 
 

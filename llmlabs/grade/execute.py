@@ -1,54 +1,111 @@
-"""Running a rebuilt submission: its cells in order, each test's outcome written into the test's cell."""
+"""Running a rebuilt notebook in the engine, as grading, verification and nbgrader's own commands do."""
 
 from __future__ import annotations
 
-import asyncio
+import os
+import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from llmlabs.notebook import is_test
+from llmlabs import catalogue
+from llmlabs.grade.provisioner import sandboxed_kernel_manager
+from llmlabs.grade.sandbox import Box, SandboxUnavailable, available_layers
+from llmlabs.grade.submission import Limits, SubmissionRun, run_submission
+from llmlabs.notebook import locked_imports
 
-CELL_SECONDS = 60
+# no hub, one core for numerical libraries, plots as in a notebook
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
 
 
-def execute(notebook: NotebookNode) -> str:
-    """Run a rebuilt notebook in place.
+@dataclass(frozen=True)
+class Settings:
+    """How submissions are run.
 
-    Returns:
-        What ended the run early, or "" if it came to the end.
+    Attributes:
+        sandbox: run the student's code in a box; False only for notebooks that the instructor trusts.
+        warm: fork kernels from a process that has imported what the lab imports.
+        seed: the grader's private seed of the hidden tests' inputs.
+        limits: seconds and bytes.
+        gpu: let the box see a GPU.
+    """
+
+    sandbox: bool = True
+    warm: bool = True
+    seed: str = ""
+    limits: Limits = field(default_factory=Limits)
+    gpu: bool = False
+
+
+def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
+    """Run a rebuilt notebook; it is not changed, the run holds a copy with outputs.
+
+    Raises:
+        SandboxUnavailable: if a box is asked for and cannot be had.
+        RuntimeError: if the kernel or the checker cannot be started, which says nothing about the submission.
     """
     with tempfile.TemporaryDirectory(prefix="llmlabs-") as folder:
-        client = NotebookClient(
+        scratch = Path(folder)
+        box = None
+        if settings.sandbox:
+            data = catalogue.find_root() / "data"
+            data = data if data.is_dir() else scratch
+            wall = settings.limits.total_seconds + settings.limits.start_seconds
+            box = Box(scratch, data, wall_seconds=wall, gpu=settings.gpu, environment=ENVIRONMENT)
+        return run_submission(
             notebook,
-            timeout=CELL_SECONDS,
-            kernel_name="python3",
-            allow_errors=True,
-            record_timing=False,
-            resources={"metadata": {"path": folder}},
+            kernel_manager_factory=lambda: sandboxed_kernel_manager(
+                box, warm=settings.warm, preload=preload(notebook), blocking=True
+            ),
+            cwd=scratch,
+            limits=settings.limits,
+            env=_environment(os.environ),
+            seed=settings.seed,
         )
-        ended = ""
-        try:
-            asyncio.run(client.async_execute())
-        except DeadKernelError:
-            ended = "the notebook's process died"
-        except CellTimeoutError:
-            ended = f"a cell ran for more than {CELL_SECONDS} s"
-    for cell in notebook.cells:
-        if is_test(cell):
-            _keep_message_only(cell, ended)
-    return ended
 
 
-def _keep_message_only(cell: NotebookNode, ended: str) -> None:
-    """Leave of a failed test its error's name and message: no line of the test, nothing that was printed."""
-    if cell.execution_count is None and ended:
-        cell.outputs = [nbformat.v4.new_output("error", ename="NotRun", evalue=ended, traceback=[ended])]
-        return
-    errors = [output for output in cell.outputs if output.output_type == "error"]
-    for error in errors:
-        error.traceback = [f"{error.ename}: {error.evalue}"]
-    cell.outputs = errors or [output for output in cell.outputs if output.output_type == "execute_result"]
+def preload(notebook: NotebookNode) -> tuple[str, ...]:
+    """The modules that the lab's locked cells import, but the course's own, which may start work when imported."""
+    names: dict[str, None] = {}
+    for node in locked_imports(notebook):
+        found = [node.module or ""] if hasattr(node, "module") else [alias.name for alias in node.names]
+        names |= dict.fromkeys(name for name in found if name and not name.startswith("llmlabs"))
+    return tuple(names)
+
+
+@cache
+def describe_sandbox() -> str:
+    """The layers of protection that were seen to work here, in a line.
+
+    Raises:
+        SandboxUnavailable: if there can be no box, with what to do.
+    """
+    layers = available_layers()
+    active = ", ".join(layer.name for layer in layers if layer.active)
+    missing = ", ".join(layer.name for layer in layers if not layer.active)
+    return active + (f"; not here: {missing}" if missing else "")
+
+
+@cache
+def sandbox_available() -> bool:
+    """Whether a box can be had here, for notebooks that need none but are to be run as students' are."""
+    try:
+        available_layers()
+    except SandboxUnavailable:
+        return False
+    return True
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The grader's environment for a kernel without a box; a box lets through an allowed part only."""
+    bin_folder = str(Path(sys.executable).parent)
+    return {**environment, **ENVIRONMENT, "PATH": bin_folder + os.pathsep + environment.get("PATH", os.defpath)}

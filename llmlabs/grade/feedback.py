@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import nbformat
@@ -20,11 +21,11 @@ class SummarizeExercises(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         titles = _titles(nb)
-        rows, failures = ["| exercise | points | of |", "| :--- | ---: | ---: |"], []
+        rows, failures = ["| exercise | points |", "| :--- | :--- |"], []
         for exercise, cells in graded_cells_by_exercise(nb).items():
             earned = sum(float(cell.metadata.nbgrader.get("score") or 0) for cell in cells)
             title = titles.get(exercise, exercise)
-            rows.append(f"| [{title}](#{grade_id(cells[0])}) | {earned:g} | {sum(map(points, cells)):g} |")
+            rows.append(f"| [{title}](#{grade_id(cells[0])}) | {earned:g} of {sum(map(points, cells)):g} |")
             for cell in cells:
                 failures += [_failure(title, cell, output) for output in _errors(cell)]
         text = "\n".join(["## Your points", "", *rows])
@@ -50,9 +51,10 @@ def _errors(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def _failure(title: str, cell: NotebookNode, error: NotebookNode) -> str:
-    """One failed test as Markdown; its message is fenced, for it may hold anything that the student's code returned."""
+    """One failed test; its message is escaped, for it may hold anything that the student's code returned."""
     message = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
-    message = message.removeprefix("AssertionError: ")
-    fence = "`" * (3 + max(map(len, re.findall(r"`+", message)), default=0))
+    message = html.escape(message.removeprefix("AssertionError: ").strip())
     name = f"[{grade_id(cell)}](#{grade_id(cell)})"
-    return f"**{title}**, test {name} ({points(cell):g} points):\n\n{fence}text\n{message}\n{fence}"
+    return (
+        f"**{title}**, test {name} ({points(cell):g} points):\n\n<pre style='white-space: pre-wrap'>\n{message}\n</pre>"
+    )

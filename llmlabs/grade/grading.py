@@ -22,6 +22,7 @@ from traitlets.config import Config
 from llmlabs import catalogue
 from llmlabs.build.builder import Source, pair_with_notebook, read_sources
 from llmlabs.errors import CourseError
+from llmlabs.grade.execute import Settings, describe_sandbox
 from llmlabs.grade.jobs import Job, Record, RecordStore
 from llmlabs.grade.pool import run_in_pool
 from llmlabs.grade.rebuild import UnreadableSubmissionError, find_notebooks, read_bytes
@@ -34,11 +35,18 @@ EXECUTED = Path("build") / "executed"
 
 @dataclass
 class Grade:
-    """What one student earned in one section, by exercise; a written answer that nobody has marked yet counts 0."""
+    """What one student earned in one section, by exercise; a written answer that nobody has marked yet counts 0.
+
+    Attributes:
+        total: after late penalties; None if there is no score, through no fault of the student.
+        failed: the graded cells that did not earn all their points.
+        notes: what had to be repaired, and what ended a run early.
+    """
 
     student: str
     exercises: dict[str, float] = field(default_factory=dict)
     total: float | None = None
+    failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -65,12 +73,14 @@ class Options:
         force: run and record again what has not changed.
         workers: processes on this machine; default: one per core.
         scheduler: address of a Dask scheduler to use instead.
+        sandbox: run the students' code in a box; without one it can do whatever the grader can.
     """
 
     students: tuple[str, ...] = ()
     force: bool = False
     workers: int | None = None
     scheduler: str = ""
+    sandbox: bool = True
 
 
 def grade_section(
@@ -93,6 +103,7 @@ def grade_section(
     if not sources:
         raise CourseError(f"Section {section} has no finished lab yet.", "course.yml says which are finished.")
     submissions = find_submissions(root, sources[0].section.name, options.students)
+    say(f"sandbox: {describe_sandbox()}" if options.sandbox else "sandbox: none, students' code has your rights")
     (root / "build").mkdir(exist_ok=True)
     try:
         with FileLock(root / "build" / "grade.lock", timeout=0):
@@ -119,8 +130,8 @@ def find_submissions(root: Path, section: str, students: Iterable[str] = ()) -> 
     return [path for student, path in found.items() if not wanted or student in wanted]
 
 
-def make_job(source: Source, student: str, file: Path | None) -> Job:
-    """The job of grading one file; None if the lab was not handed in."""
+def make_job(source: Source, student: str, file: Path | None, *, sandbox: bool = True) -> Job:
+    """The job of grading one file; `file` is None if the lab was not handed in."""
     submission: bytes | str = ""
     if file is not None:
         try:
@@ -134,8 +145,9 @@ def make_job(source: Source, student: str, file: Path | None) -> Job:
         file=file.name if file else "",
         submission=submission,
         source=nbformat.writes(source.notebook),
-        seed=os.environ.get("LLMLABS_SEED", ""),
-        gpu=source.lab.accelerator == "required",
+        settings=Settings(
+            sandbox=sandbox, seed=os.environ.get("LLMLABS_SEED", ""), gpu=source.lab.accelerator == "required"
+        ),
     )
 
 
@@ -164,7 +176,9 @@ def _grade(
     for submission in submissions:
         student = submission.parent.name
         files, notes[student] = find_notebooks(submission, notebooks)
-        jobs[student] = [make_job(source, student, files.get(source.lab.name)) for source in sources]
+        jobs[student] = [
+            make_job(source, student, files.get(source.lab.name), sandbox=options.sandbox) for source in sources
+        ]
 
     records = {} if options.force else {job: record for job in _all(jobs) if (record := store.load(job))}
     todo = [job for job in _all(jobs) if job not in records]
@@ -223,9 +237,7 @@ def _record_once(
 def record_with_nbgrader(config: Config, section: str, student: str) -> None:
     """Let nbgrader score the executed notebooks, write the gradebook and autograded/, then feedback/."""
     config = copy.deepcopy(config)
-    # the flags of `nbgrader autograde --no-execute`, and its stock reader, for these notebooks have been run
-    config.Execute.enabled = False
-    config.ClearOutput.enabled = False
+    # nbgrader's stock reader, for these notebooks have been run
     config.Autograde.exporter_class = NotebookExporter
     coursedir = course_directory(config, assignment=section, student=student)
     coursedir.submitted_directory = str(EXECUTED)
@@ -264,6 +276,7 @@ def collect(root: Path, config: Config, sources: list[Source], notes: dict[str, 
             scores = {(n.name, g.name): g.score or 0.0 for n in submission.notebooks for g in n.grades}
             for exercise, (lab, cells) in exercises.items():
                 grade.exercises[exercise] = sum(scores.get((lab, grade_id(cell)), 0.0) for cell in cells)
+                grade.failed += [grade_id(c) for c in cells if scores.get((lab, grade_id(c)), 0.0) < points(c)]
             grade.total = submission.score - (submission.late_submission_penalty or 0.0)
             grades.append(grade)
     max_points = {exercise: sum(map(points, cells)) for exercise, (_, cells) in exercises.items()}
@@ -275,10 +288,13 @@ def export_csv(path: Path, report: Report) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["assignment", "student_id", *report.max_points, "score", "max_score", "note"])
+        writer.writerow(["assignment", "student_id", *report.max_points, "score", "max_score", "failed", "note"])
         for grade in report.grades:
             earned = [grade.exercises.get(exercise) for exercise in report.max_points]
             writer.writerow(
-                [report.section, grade.student, *earned, grade.total, report.max_total, "; ".join(grade.notes)]
+                [
+                    *(report.section, grade.student, *earned, grade.total, report.max_total),
+                    *(" ".join(grade.failed), "; ".join(grade.notes)),
+                ]
             )
     partial.replace(path)

@@ -18,7 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 import llmlabs
-from llmlabs.grade.execute import execute
+from llmlabs.grade.execute import Settings, execute
 from llmlabs.grade.rebuild import UnreadableSubmissionError, blank, fail_tests, parse_submission, rebuild
 
 RECORDS = Path("build") / "records"
@@ -33,7 +33,7 @@ class Job:
         file: the submitted file's name; "" if nothing was handed in.
         submission: the file's bytes, or the reason in words why they cannot be read.
         source: the lab's source notebook as JSON, with solutions and hidden tests.
-        gpu: run it on a worker that has a GPU.
+        settings: how it is run; a job whose settings ask for a GPU runs on a worker that has one.
     """
 
     student: str
@@ -42,13 +42,13 @@ class Job:
     file: str
     submission: bytes | str
     source: str
-    seed: str = ""
-    gpu: bool = False
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def key(self) -> str:
-        """The hash of all that the outcome depends on, but the student's name."""
-        parts = [self.file, self.submission, self.source, self.seed, environment_hash()]
+        """The hash of all that the outcome depends on; neither the student's name nor the box changes it."""
+        settings = f"{self.settings.seed} {self.settings.limits}"
+        parts = [self.file, self.submission, self.source, settings, environment_hash()]
         digest = hashlib.sha256()
         for part in parts:
             raw = part if isinstance(part, bytes) else part.encode()
@@ -77,7 +77,11 @@ class Record:
 
 
 def run_job(job: Job) -> Record:
-    """Rebuild and run one submission; whatever the student handed in, there is a record."""
+    """Rebuild and run one submission; whatever the student handed in, there is a record.
+
+    Raises:
+        RuntimeError: if the grader could not run it, which says nothing about the submission.
+    """
     started = time.monotonic()
     source = nbformat.reads(job.source, as_version=4)
     notes: list[str] = []
@@ -91,10 +95,11 @@ def run_job(job: Job) -> Record:
         fail_tests(notebook, "Unreadable" if job.file else "NotSubmitted", reason)
         notes.append(reason)
     else:
-        notebook = rebuilt.notebook
+        run = execute(rebuilt.notebook, job.settings)
+        notebook = run.notebook
         notes += rebuilt.notes
-        if ended := execute(notebook):
-            notes.append(f"{job.lab}: {ended}")
+        if run.ended:
+            notes.append(f"{job.lab} ended early, {run.ended}")
     return Record(job.key, nbformat.writes(notebook), notes, round(time.monotonic() - started, 2))
 
 

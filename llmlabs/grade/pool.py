@@ -87,7 +87,7 @@ def run_in_pool(
         futures = {}
         for job in jobs:
             # pure=False: two students may hand in the same bytes
-            resources = {"GPU": 1} if job.gpu else None
+            resources = {"GPU": 1} if job.settings.gpu else None
             futures[client.submit(run_job, job, pure=False, resources=resources, retries=1)] = job
         for future in as_completed(futures):
             job = futures.pop(future)

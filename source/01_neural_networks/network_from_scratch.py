@@ -42,6 +42,11 @@ use_course_style()
 data = digits()
 WIDTH = 512 if SCALE == "gpu" else 128
 print(f"8x8 digits: {len(data.train_x)} to train on, {len(data.valid_x)} to validate, {len(data.test_x)} to test")
+figure, axes = plt.subplots(1, 10, figsize=(8, 1.1), subplot_kw={"xticks": [], "yticks": []})
+for digit, ax in enumerate(axes):
+    ax.imshow(data.train_x[data.train_y == digit][0].reshape(8, 8), cmap="gray_r")
+    ax.set_title(f"label {digit}", fontsize=9)
+plt.show()
 
 # %% [markdown]
 # ## 1. Activations: what makes a layer more than a matrix
@@ -838,7 +843,7 @@ plt.show()
 #
 # A network is matrices with bends between them; backpropagation is the chain rule with a cache, and costs about two forward passes however many parameters there are. Whether gradients arrive at all is decided by the start: Xavier for tanh, He for ReLU. Adam divides by the size of the gradient, so an L2 penalty inside it fades, and AdamW decays the weights outside. Dropout, decay and early stopping all buy a lower loss on images that were not trained on.
 #
-# **What breaks at scale.** Float64 becomes BF16, and $\epsilon$, loss scaling and the order of sums start to matter (lab 3). The cache outgrows the memory, so activations are computed again on the way back. Adam's two averages take twice the memory of the parameters. Initialisation alone no longer carries a hundred layers: residual paths and layer normalisation do.
+# **What breaks at scale.** Float64 becomes BF16, and $\epsilon$, loss scaling and the order of sums start to matter (the lab on mixed precision). The cache outgrows the memory, so activations are computed again on the way back. Adam's two averages take twice the memory of the parameters. Initialisation alone no longer carries a hundred layers: residual paths and layer normalisation do.
 #
 # **Read on.** Rumelhart, Hinton, Williams 1986, *Learning representations by back-propagating errors*. Glorot and Bengio 2010 (initialisation: section 4.2.1). He et al. 2015 (section 2.2). Hendrycks and Gimpel 2016, *Gaussian Error Linear Units* (section 2). Kingma and Ba 2015, *Adam* (algorithm 1; the bias correction: section 3). Loshchilov and Hutter 2019, *Decoupled Weight Decay Regularization* (section 2). Srivastava et al. 2014, *Dropout*. Pascanu, Mikolov, Bengio 2013 (clipping: section 3.2).
 #
