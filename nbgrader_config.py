@@ -1,4 +1,4 @@
-"""nbgrader's configuration of this course; `nbgrader ...` in this folder, formgrader and the llmlabs command all read it."""
+"""nbgrader's configuration of this course, for the `nbgrader` command, formgrader and the `llmlabs` command."""
 
 import os
 from pathlib import Path

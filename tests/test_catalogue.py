@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from llmlabs import catalogue
 from llmlabs.catalogue_table import BEGIN, END, with_catalogue
 from llmlabs.errors import CourseError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_course_has_23_sections_and_92_labs() -> None:

@@ -1,541 +1,460 @@
-"""How values cross between the checker (trusted) and the submission (not trusted).
+"""The wire between the checker (trusted) and the submission (not trusted).
 
-Each process holds one `Endpoint`. A message is a JSON text; nothing in it is ever unpickled, evaluated or imported by the checker.
+Each process holds one `Endpoint`. A message is a JSON text; the checker never unpickles, evaluates or imports anything
+that is in it.
 
 - Immutable plain data (numbers, strings, bytes, tuples, slices, dtypes, ...) cross by value.
-- Mutable plain data (lists, dicts, sets, arrays, tensors, random generators) cross by value once and are then *shared*: both ends
-  keep their copy under one number, and every message carries the contents of those that changed since the last. So an argument
-  changed in place, an array reached twice, or `layer.weight[0] += 1` in a test behave as they would in one process.
+- Mutable plain data (lists, dicts, sets, arrays, tensors, random generators) cross by value once and are then *shared*:
+  both ends keep their copy under one number, and every message carries the contents of those that changed since the
+  last. So an argument changed in place, an array reached twice, or `layer.weight[0] += 1` in a test behave as they
+  would in one process.
 - Everything else stays where it is; the other end holds a `Proxy`, whose calls and attributes are messages.
-
-What arrives is of exactly the plain type it claims to be: a number that equals everything cannot be sent. The operators of a proxy
-would run the student's code with the test's values, so the checker refuses them unless a test allows them for a class.
 """
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import inspect
 import itertools
 import json
-import math
 import operator
-import re
 import sys
 import threading
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from fractions import Fraction
-from pathlib import Path
-from random import Random
-from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from llmlabs.grade.proxy import Info, Proxy, ask, describe, full_name, library_class, proxy_class
+from llmlabs.grade.values import (
+    BY_TAG,
+    BY_TYPE,
+    NAMED_TYPES,
+    TYPE_NAMES,
+    Shared,
+    UnsendableError,
+    Value,
+    WireError,
+    exact,
+    learn,
+)
 
 Node = Any  # what JSON can hold
 TEXT_LIMIT = 4_000  # characters of one message or traceback of the student's code
-MAX_NODES = 5_000_000  # values in one message: more would exhaust the reader's memory long before the size limit
-
-
-class WireError(Exception):
-    """The other end sent something that is not a valid message."""
-
-
-class Unsendable(TypeError):
-    """A value cannot cross to the other end."""
-
-
-class OpaqueError(TypeError):
-    """A test treated an object of the notebook as if it were plain data."""
+MAX_NODES = 2_000_000  # values in one message: more would exhaust the reader's memory long before the size limit
 
 
 class SubmissionError(Exception):
     """The notebook's code ended by exit(), an interrupt or the like: no exception that a test could expect."""
 
 
-class Lost(BaseException):
+class SubmissionLostError(BaseException):
     """The submission cannot be asked any more; not an `Exception`, so that no test catches it."""
 
 
-# --- plain data ---------------------------------------------------------------------------------------------------------
+def take(iterator: Iterator[Any], count: int) -> tuple[Any, ...]:
+    return tuple(itertools.islice(iterator, count))
 
 
-class Value(NamedTuple):
-    """An immutable type: its name on the wire, how to take a value apart and how to build it again."""
+def finish(awaitable: Any) -> Any:
+    """Run an awaitable to its end, in a thread of its own because this one may be inside an event loop."""
 
-    tag: str
-    cls: type
-    parts: Callable[[Any], tuple[Any, ...]]
-    build: Callable[..., Any]
+    async def wait() -> Any:
+        return await awaitable
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, wait()).result()
 
 
-class Shared(NamedTuple):
-    """A mutable type. Containers are compared element by element with `is`, others by a hash of `parts`.
+def signature(function: Any) -> tuple[tuple[Any, ...], ...]:
+    """Name, kind, default and annotation of each parameter; the last two in a tuple, empty where there is none."""
+    empty = inspect.Parameter.empty
+    return tuple(
+        (p.name, int(p.kind), *(() if x is empty else (x,) for x in (p.default, p.annotation)))
+        for p in inspect.signature(function).parameters.values()
+    )
 
-    `make(extra)` gives an empty container, `make(*parts)` anything else; `fill(value, parts)` changes a value in place.
+
+class Mirror:
+    """A mutable value that both ends hold a copy of, and what it held when the ends last agreed."""
+
+    __slots__ = ("number", "seen", "spec", "value")
+
+    def __init__(self, number: int, value: Any, spec: Shared) -> None:
+        self.number, self.value, self.spec, self.seen = number, value, spec, None
+
+    def state(self) -> Any:
+        parts = self.spec.parts(self.value)
+        return parts if self.spec.container else hash(parts)
+
+    def changed(self) -> bool:
+        now = self.state()
+        if not self.spec.container:
+            return now != self.seen
+        return self.seen is None or len(now) != len(self.seen) or not all(map(operator.is_, now, self.seen))
+
+
+class Endpoint:
+    """One end: what it shares with the other end, and how it asks and answers.
+
+    Args:
+        exchange: sends a text to the other end and returns the text that it sends next.
+        operations: what the other end may ask for.
+        message_bytes: the longest message; depth: the deepest nesting of a value.
     """
 
-    tag: str
-    cls: type
-    parts: Callable[[Any], Any]
-    make: Callable[..., Any]
-    fill: Callable[[Any, Any], None]
-    container: bool = False
-    extra: Callable[[Any], Any] = lambda value: None
-
-
-def _exact(kind: type, *values: Any) -> tuple[Any, ...]:
-    if any(type(value) is not kind for value in values):
-        raise WireError(f"expected {kind.__name__}")
-    return values
-
-
-def _flat(mapping: Mapping[Any, Any]) -> list[Any]:
-    return list(itertools.chain.from_iterable(mapping.items()))
-
-
-def _fill_list(value: Any, parts: list[Any]) -> None:
-    value[:] = parts
-
-
-def _fill_set(value: Any, parts: list[Any]) -> None:
-    value.clear()
-    value.update(parts)
-
-
-def _fill_deque(value: Any, parts: list[Any]) -> None:
-    value.clear()
-    value.extend(parts)
-
-
-def _fill_dict(value: Any, parts: list[Any]) -> None:
-    value.clear()
-    for key, item in zip(parts[::2], parts[1::2], strict=True):
-        value[key] = item
-
-
-def _random(state: Any) -> Random:
-    rng = Random()
-    rng.setstate(state)
-    return rng
-
-
-BY_TYPE: dict[type, Value | Shared] = {}
-BY_TAG: dict[str, Value | Shared] = {}
-NAMED_TYPES: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, object, slice, range)
-} | {
-    error.__name__: error
-    for error in vars(sys.modules["builtins"]).values()
-    if isinstance(error, type) and issubclass(error, BaseException)
-}
-TYPE_NAMES: dict[type, str] = {kind: name for name, kind in NAMED_TYPES.items()}
-
-
-def register(*specs: Value | Shared) -> None:
-    for spec in specs:
-        BY_TYPE[spec.cls] = BY_TAG[spec.tag] = spec
-
-
-register(
-    Value("complex", complex, lambda v: (v.real, v.imag), lambda re, im: complex(*_exact(float, re, im))),
-    Value("bytes", bytes, lambda v: (base64.b64encode(v).decode(),), lambda text: base64.b64decode(text, validate=True)),
-    Value("ellipsis", type(...), lambda v: (), lambda: ...),
-    Value("slice", slice, lambda v: (v.start, v.stop, v.step), slice),
-    Value("range", range, lambda v: (v.start, v.stop, v.step), range),
-    Value("tuple", tuple, tuple, lambda *items: items),
-    Value("frozenset", frozenset, tuple, lambda *items: frozenset(items)),
-    Value("decimal", Decimal, lambda v: (str(v),), lambda text: Decimal(*_exact(str, text))),
-    # the parts are checked because Fraction("1e999999999") would compute for hours
-    Value("fraction", Fraction, lambda v: (v.numerator, v.denominator), lambda n, d: Fraction(*_exact(int, n, d))),
-    Value("date", date, lambda v: (v.isoformat(),), date.fromisoformat),
-    Value("time", time, lambda v: (v.isoformat(),), time.fromisoformat),
-    Value("datetime", datetime, lambda v: (v.isoformat(),), datetime.fromisoformat),
-    Value("timedelta", timedelta, lambda v: (v.days, v.seconds, v.microseconds), timedelta),
-    Value("timezone", timezone, lambda v: (v.utcoffset(None),), timezone),
-    Value("path", type(Path()), lambda v: (str(v),), Path),
-    Shared("list", list, list, lambda extra: [], _fill_list, True),
-    Shared("dict", dict, _flat, lambda extra: {}, _fill_dict, True),
-    Shared("odict", OrderedDict, _flat, lambda extra: OrderedDict(), _fill_dict, True),
-    Shared("counter", Counter, _flat, lambda extra: Counter(), _fill_dict, True),
-    Shared("ddict", defaultdict, _flat, defaultdict, _fill_dict, True, lambda v: v.default_factory),
-    Shared("set", set, list, lambda extra: set(), _fill_set, True),
-    Shared("deque", deque, list, lambda extra: deque(maxlen=extra), _fill_deque, True, lambda v: v.maxlen),
-    Shared("bytearray", bytearray, lambda v: (bytes(v),), bytearray, lambda v, parts: _fill_list(v, parts[0])),
-    Shared("random", Random, lambda v: (v.getstate(),), _random, lambda v, parts: v.setstate(parts[0])),
-)
-
-# kinds of plain data only: no objects, no void, at most 10^6 characters in a string
-_DTYPE = re.compile(r"[<>|](b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[mM]8(\[\d{0,9}[a-zA-Zμ]{1,7}\])?|[SU][1-9]\d{0,5})")
-
-
-def register_numpy() -> None:
-    """Teach the wire NumPy's arrays, scalars, dtypes and random generators."""
-    import numpy as np
-
-    def name_of(dtype: np.dtype[Any]) -> Any:
-        if dtype.names is None:
-            name = dtype.str.replace("S0", "S1").replace("U0", "U1")
-        else:
-            name = tuple((field, name_of(dtype[field])) for field in dtype.names)
-        if build_dtype(name) != dtype and dtype.itemsize:
-            raise Unsendable(f"an array of dtype {dtype} cannot cross: only numbers, booleans, dates and text can")
-        return name
-
-    def build_dtype(name: Any) -> np.dtype[Any]:
-        if type(name) is str and _DTYPE.fullmatch(name):
-            return np.dtype(name)
-        if type(name) is tuple and name:
-            return np.dtype([(str(field), build_dtype(part)) for field, part in name])
-        raise Unsendable(f"dtype {name!r} cannot cross: only numbers, booleans, dates and text can")
-
-    def parts(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
-        name = name_of(array.dtype)
-        return name, array.shape, array.astype(build_dtype(name), copy=False).tobytes(), bool(array.flags.writeable)
-
-    def build(name: Any, shape: Any, data: Any, writeable: Any = True) -> np.ndarray[Any, Any]:
-        array = np.frombuffer(bytearray(*_exact(bytes, data)), build_dtype(name)).reshape(_exact(int, *shape))
-        for field in (array[f] for f in array.dtype.names) if array.dtype.names else (array,):
-            if field.dtype == np.bool_:
-                field[...] = field.view(np.uint8) != 0  # a boolean that is neither 0 nor 1 equals nothing, not even itself
-        array.flags.writeable = writeable is True
-        return array
-
-    def fill(array: np.ndarray[Any, Any], new: Any) -> None:
-        other = build(*new)
-        if (other.dtype, other.shape) != (array.dtype, array.shape):
-            raise WireError(f"an array of shape {array.shape} and dtype {array.dtype} was reshaped in place")
-        array[...] = other
-
-    def build_rng(name: Any, state: Any) -> np.random.Generator:
-        rng = np.random.Generator({"PCG64": np.random.PCG64, "PCG64DXSM": np.random.PCG64DXSM}[name]())
-        rng.bit_generator.state = json.loads(state)
-        return rng
-
-    def rng_parts(rng: np.random.Generator) -> tuple[str, str]:
-        state = dict(rng.bit_generator.state)
-        if not str(state["bit_generator"]).startswith("PCG64"):
-            raise Unsendable("of NumPy's generators only those of numpy.random.default_rng can cross")
-        return str(state["bit_generator"]), json.dumps(state)
-
-    def fill_rng(rng: np.random.Generator, new: Any) -> None:
-        rng.bit_generator.state = json.loads(new[1])
-
-    def legacy_parts(rng: np.random.RandomState) -> tuple[Any, ...]:
-        name, keys, *rest = rng.get_state()
-        return (name, np.asarray(keys).tobytes(), *rest)
-
-    def fill_legacy(rng: np.random.RandomState, new: Any) -> None:
-        rng.set_state((new[0], np.frombuffer(new[1], np.uint32), *new[2:]))
-
-    def build_legacy(*new: Any) -> np.random.RandomState:
-        rng = np.random.RandomState()
-        fill_legacy(rng, new)
-        return rng
-
-    register(
-        Shared("numpy.array", np.ndarray, parts, build, fill),
-        Shared("numpy.rng", np.random.Generator, rng_parts, build_rng, fill_rng),
-        Shared("numpy.legacy", np.random.RandomState, legacy_parts, build_legacy, fill_legacy),
-    )
-    scalar = Value("numpy.scalar", np.generic, lambda v: parts(np.asarray(v))[::2], lambda n, b: build(n, (), b)[()])
-    dtype = Value("numpy.dtype", np.dtype, lambda v: (name_of(v),), build_dtype)
-    BY_TAG.update({"numpy.scalar": scalar, "numpy.dtype": dtype})
-    BY_TYPE.update(dict.fromkeys({*np.sctypeDict.values()} - {np.object_}, scalar))
-    BY_TYPE.update({kind: dtype for kind in {*vars(np.dtypes).values()} if isinstance(kind, type)})
-    NAMED_TYPES.update({f"numpy.{kind.__name__}": kind for kind in {*np.sctypeDict.values(), np.generic}})
-    TYPE_NAMES.update({kind: name for name, kind in NAMED_TYPES.items()})
-
-
-def register_torch() -> None:
-    """Teach the wire PyTorch's tensors, parameters, dtypes, devices, sizes and generators. Tensors arrive on the CPU."""
-    import torch
-
-    dtypes = {
-        str(dtype).removeprefix("torch."): dtype
-        for dtype in vars(torch).values()
-        if isinstance(dtype, torch.dtype) and not str(dtype).startswith(("torch.q", "torch.bits", "torch.float4"))
-    }
-    names = {dtype: name for name, dtype in dtypes.items()}
-
-    class Foreign(torch.autograd.Function):
-        """Marks a tensor that another process computed: it requires a gradient that this process cannot give."""
-
-        @staticmethod
-        def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.view_as(tensor)
-
-        @staticmethod
-        def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-            raise RuntimeError(
-                "backward() cannot cross from the test into the notebook's code: use gradient_of() or "
-                "parameter_gradients() of llmlabs.lab.testing, which differentiate where the notebook runs"
-            )
-
-    def data_of(tensor: torch.Tensor) -> bytes:
-        flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        return flat.view(torch.uint8).numpy().tobytes()
-
-    def from_data(name: Any, shape: Any, data: Any) -> torch.Tensor:
-        dtype, raw = dtypes[name], bytearray(*_exact(bytes, data))
-        if len(raw) != math.prod(_exact(int, *shape)) * dtype.itemsize:
-            raise WireError("a tensor's size and data disagree")
-        if not raw:
-            return torch.empty(shape, dtype=dtype)
-        tensor = torch.frombuffer(raw, dtype=torch.uint8 if dtype is torch.bool else dtype).reshape(shape)
-        return tensor != 0 if dtype is torch.bool else tensor
-
-    def parts(tensor: torch.Tensor) -> tuple[Any, ...]:
-        if tensor.layout is not torch.strided or tensor.dtype not in names or tensor.device.type == "meta":
-            raise Unsendable(f"a tensor of dtype {tensor.dtype}, layout {tensor.layout}, device {tensor.device} cannot cross")
-        leaf, shape = tensor.is_leaf, tuple(tensor.shape)
-        grad = data_of(tensor.grad) if leaf and tensor.grad is not None and tensor.grad.layout is torch.strided else None
-        return names[tensor.dtype], shape, data_of(tensor), tensor.requires_grad, leaf, grad
-
-    def build(name: Any, shape: Any, data: Any, requires_grad: Any, leaf: Any, grad: Any) -> torch.Tensor:
-        tensor = from_data(name, shape, data).requires_grad_(requires_grad is True)
-        tensor.grad = None if grad is None else from_data(name, shape, grad)
-        if requires_grad is True and leaf is not True:
-            with torch.enable_grad():
-                return Foreign.apply(tensor)  # type: ignore[no-untyped-call, no-any-return]
-        return tensor
-
-    def build_parameter(*new: Any) -> torch.Tensor:
-        parameter = torch.nn.Parameter(from_data(*new[:3]), requires_grad=new[3] is True)
-        parameter.grad = None if new[5] is None else from_data(new[0], new[1], new[5])
-        return parameter
-
-    def fill(tensor: torch.Tensor, new: Any) -> None:
-        name, shape, data, requires_grad, _, grad = new
-        if dtypes[name] != tensor.dtype or tuple(shape) != tuple(tensor.shape):
-            raise WireError(f"a tensor of shape {tuple(tensor.shape)} and {tensor.dtype} was reshaped in place")
-        if data != data_of(tensor):
-            tensor.detach().copy_(from_data(name, shape, data))
-        if tensor.is_leaf:
-            tensor.requires_grad_(requires_grad is True)
-            tensor.grad = None if grad is None else from_data(name, shape, grad).to(tensor.device)
-
-    def build_rng(state: Any) -> torch.Generator:
-        rng = torch.Generator()
-        fill_rng(rng, (state,))
-        return rng
-
-    def fill_rng(rng: torch.Generator, new: Any) -> None:
-        rng.set_state(torch.frombuffer(bytearray(new[0]), dtype=torch.uint8))
-
-    register(
-        Shared("torch.tensor", torch.Tensor, parts, build, fill),
-        Shared("torch.parameter", torch.nn.Parameter, parts, build_parameter, fill),
-        Shared("torch.rng", torch.Generator, lambda v: (data_of(v.get_state()),), build_rng, fill_rng),
-        Value("torch.dtype", torch.dtype, lambda v: (str(v).removeprefix("torch."),), dtypes.__getitem__),
-        Value("torch.device", torch.device, lambda v: (str(v),), lambda name: torch.device(*_exact(str, name))),
-        Value("torch.size", torch.Size, tuple, lambda *sizes: torch.Size(_exact(int, *sizes))),
-    )
-
-
-_LIBRARIES = {"numpy": register_numpy, "torch": register_torch}
-
-
-def _learn(library: str) -> bool:
-    """Register a library's types at their first use, so that a lab without torch does not import it."""
-    teach = _LIBRARIES.pop(library, None)
-    if teach is not None:
-        teach()
-    return teach is not None
-
-
-# --- what does not cross: proxies -------------------------------------------------------------------------------------------
-
-_BINARY = ("add sub mul truediv floordiv mod pow matmul and or xor lshift rshift").split()
-_FREE = ("len getitem setitem delitem next reversed int float complex round index enter call instancecheck subclasscheck").split()
-_COMPARE = ("lt le gt ge").split()
-# operators: refused by the checker unless a test allows them for the class, see the module's docstring
-GUARDED: dict[str, str] = {f"__{name}__": name for name in (*_BINARY, *_COMPARE, "divmod", "neg", "pos", "abs", "invert")}
-GUARDED |= {f"__r{name}__": f"r{name}" for name in (*_BINARY, "divmod")} | {f"__i{name}__": f"i{name}" for name in _BINARY}
-FREE: dict[str, str] = {f"__{name}__": name for name in (*_FREE, "copy")}
-SPECIAL = ("__iter__", "__contains__", "__eq__", "__bool__", "__exit__", "__await__", "__aenter__")
-# the only names with double underscores that cross; __array_interface__, for one, would let the student point at our memory
-_REMOTE_DUNDERS = {"__name__", "__qualname__", "__doc__", "__dict__", "__annotations__", "__module__", "__members__", "__signature__"}
-_LOCAL = {"_wire", "__class__", "__hash__", "__copy__", "__deepcopy__", "__reduce__", "__reduce_ex__", "__dir__", "__mro_entries__"}
-
-
-class Info(NamedTuple):
-    """What a proxy knows of its object without asking: the type's name, special methods and bases; for a class, its own bases."""
-
-    name: str
-    dunders: list[str]
-    bases: list[str]
-    own: list[str] | None
-
-
-def full_name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"[:200]
-
-
-def describe(value: Any) -> Info:
-    cls = type(value)
-    dunders = [name for name in (*FREE, *GUARDED, *SPECIAL) if getattr(cls, name, None) is not None]
-    if cls.__eq__ is object.__eq__:
-        dunders.remove("__eq__")
-    own = [full_name(base) for base in value.__mro__] if isinstance(value, type) else None
-    return Info(cls.__name__[:100], dunders, [full_name(base) for base in cls.__mro__], own)
-
-
-def library_class(names: list[str]) -> type | None:
-    """The first named class that this process has already loaded from a library: nothing is imported for the other end."""
-    for name in names:
-        module, _, attribute = name.rpartition(".")
-        found = vars(sys.modules[module]).get(attribute) if module in sys.modules and module != "__main__" else None
-        if isinstance(found, type) and found is not object and not module.startswith("llmlabs.grade"):
-            return found
-    return None
-
-
-class Proxy:
-    """Stands for an object of the other process. `describe` decides which special methods the proxy's own type has."""
-
-    __slots__ = ("__weakref__", "_wire")
-    __array_ufunc__ = None  # NumPy's operators leave the decision to ours
-    _wire: tuple[Endpoint, int, Info]
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "__class__":
-            return library_class(self._wire[2].bases) or type(self)
-        if name in _LOCAL:
-            return object.__getattribute__(self, name)
-        if name in ("__array__", "__array_function__", "__torch_function__"):
-            raise opaque(self)
-        if name.startswith("__") and name.endswith("__") and name not in _REMOTE_DUNDERS:
-            raise AttributeError(f"{self._wire[2].name!r} object of the notebook: {name!r} cannot be reached from a test")
-        return ask(self, "getattr", name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        ask(self, "setattr", name, value)
-
-    def __delattr__(self, name: str) -> None:
-        ask(self, "delattr", name)
-
-    def __dir__(self) -> Any:
-        return ask(self, "dir")
-
-    def __repr__(self) -> str:
-        return str(ask(self, "repr"))
-
-    def __str__(self) -> str:
-        return str(ask(self, "str"))
-
-    def __format__(self, spec: str) -> str:
-        return str(ask(self, "format", spec))
-
-    def __hash__(self) -> int:
-        return self._wire[1]
-
-    def __bool__(self) -> bool:
-        if not allowed(self):
-            raise opaque(self, "its truth was asked for; compare with `is None`, or read plain data from it")
-        return bool(_exact(bool, ask(self, "bool"))[0])
-
-    def __eq__(self, other: object) -> Any:
-        if self is other:
-            return True
-        if "__eq__" in self._wire[2].dunders:
-            if allowed(self):
-                return ask(self, "eq", other)
-            if isinstance(type(other), type) and issubclass(type(other), Proxy):
-                raise opaque(self, "it was compared with another one; compare their fields")
+    operators_of: set[str] | None = None  # the classes whose proxies' operators may be used; None: all
+    first_number = 1  # the submission numbers what it shares 1, 3, 5, ..., the checker 2, 4, 6, ...
+    releases = False  # the checker decides when a shared value is no longer needed
+
+    def __init__(
+        self,
+        exchange: Callable[[str], str],
+        operations: Mapping[str, Callable[..., Any]],
+        *,
+        message_bytes: int,
+        depth: int,
+    ) -> None:
+        self.exchange, self.operations, self.message_bytes, self.depth = exchange, operations, message_bytes, depth
+        self.lock = threading.RLock()  # threads of the student's code may call back at the same time
+        self.numbers = itertools.count(self.first_number, 2)
+        self.mirrors: dict[int, Mirror] = {}
+        self.number_of: dict[int, int] = {}  # id(value) -> number
+        self.held: Counter[int] = Counter()  # id(value) -> how many containers' `seen` refer to it
+        self.touched: list[Mirror] = []  # shared for the first time, or changed, by the message at hand
+        self.exported: dict[int, Any] = {}  # objects of ours that the other end has proxies of
+        self.handle_of: dict[int, int] = {}
+        self.proxies: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.stand_ins: dict[int, type[BaseException]] = {}  # exception classes of the other end
+        self.dropped: set[int] = set()  # proxies and mirrors that the other end may forget
+
+    # what the two ends do differently
+
+    def encode_object(self, value: Any) -> Node:
+        """The node of a value that is not plain data."""
+        return self.export(value)
+
+    def named(self, module: str, name: str) -> Any:
+        """What the other end refers to by its name in a library."""
+        raise WireError("a reference to code was sent")
+
+    def modes(self) -> Any:
+        """The settings that a request should run under."""
+        return None
+
+    def perform(self, operation: str, args: list[Any], kwargs: dict[str, Any], modes: Any) -> Any:
+        if operation not in self.operations:
+            raise TypeError(f"{operation!r} of an object that the test made cannot be used by the notebook")
+        return self.operations[operation](*args, **kwargs)
+
+    def trace_of(self, error: BaseException) -> str:
+        return ""
+
+    # asking and answering
+
+    def request(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        """Ask the other end; its requests that come in between are answered.
+
+        Raises:
+            Exception: what the operation raised there, as the same built-in type.
+            UnsendableError: if an argument cannot cross. WireError: if no valid answer came.
+        """
+        with self.lock:
+            kind, content = self.unpack(self.exchange(self.pack("request", (operation, args, kwargs, self.modes()))))
+            while kind == "request":
+                kind, content = self.unpack(self.exchange(self.answer(content)))
+        if kind == "error":
+            raise content
+        return content
+
+    def answer(self, request: Any) -> str:
+        try:
+            value = self.perform(*request)
+            with self.lock:
+                return self.pack("answer", value)
+        except SubmissionLostError:
+            raise
+        except BaseException as error:
+            return self.refuse(error)
+
+    def refuse(self, error: BaseException) -> str:
+        with self.lock:
+            try:
+                return self.pack("error", error)
+            except UnsendableError as failure:  # a shared value was changed to something that cannot cross
+                return self.pack("error", failure, changes=False)
+
+    # messages: {"kind": request | answer | error, "content": ..., "changes": [[number, *parts]], "drop": [number]}
+
+    def pack(self, kind: str, content: Any, *, changes: bool = True) -> str:
+        changed = [mirror for mirror in self.mirrors.values() if changes and mirror.changed()]
+        self.touched = []
+        encoders: dict[str, Callable[[Any], Node]]
+        encoders = {"request": self.encode_request, "answer": self.encode, "error": self.encode_error}
+        try:
+            body = {
+                "kind": kind,
+                "changes": [[mirror.number, *self.encode_parts(mirror, 0)] for mirror in changed],
+                "content": encoders[kind](content),
+                "drop": self.unused(),
+            }
+            text = json.dumps(body, separators=(",", ":"))
+            if self.too_large(text):
+                limit = f"{self.message_bytes:,} bytes or {MAX_NODES:,} values"
+                raise UnsendableError(f"more than {limit} cannot cross at once, and this takes {len(text):,} bytes")
+        except BaseException:
+            for mirror in self.touched:  # the other end has never heard of these
+                self.forget(mirror.number)
+            raise
+        self.dropped.clear()
+        self.settle([*changed, *self.touched])
+        return text
+
+    def unpack(self, text: str) -> tuple[str, Any]:
+        """The kind and content of a message, whoever wrote it.
+
+        Raises:
+            WireError: whatever is wrong with it.
+        """
+        self.touched = []
+        try:
+            if self.too_large(text):
+                raise WireError("the message is too large")
+            body = json.loads(text)
+            for number, *parts in body["changes"]:
+                mirror = self.mirrors[number]
+                mirror.spec.fill(mirror.value, [self.decode(part) for part in parts])
+                self.touched.append(mirror)
+            kind = body["kind"]
+            decode = {"request": self.decode_request, "answer": self.decode, "error": self.decode}[kind]
+            content = decode(body["content"])
+            if kind == "error" and not isinstance(content, BaseException):
+                raise WireError("an error without an error")
+            for number in body["drop"]:
+                self.forget(number)
+        except Exception as error:  # RecursionError and MemoryError among them
+            raise WireError(f"{type(error).__name__}: {str(error)[:200]}") from None
+        finally:
+            self.settle(self.touched)
+        return kind, content
+
+    def too_large(self, text: str) -> bool:
+        return len(text) > self.message_bytes or sum(map(text.count, "[{,")) > MAX_NODES
+
+    def encode_request(self, request: tuple[str, Iterable[Any], Mapping[str, Any], Any]) -> Node:
+        operation, args, kwargs, modes = request
+        return [
+            operation,
+            [self.encode(arg) for arg in args],
+            {name: self.encode(arg) for name, arg in kwargs.items()},
+            modes,
+        ]
+
+    def decode_request(self, node: Node) -> tuple[str, list[Any], dict[str, Any], Any]:
+        operation, args, kwargs, modes = node
+        return (
+            operation,
+            [self.decode(arg) for arg in args],
+            {name: self.decode(arg) for name, arg in kwargs.items()},
+            modes,
+        )
+
+    # shared values
+
+    def share(self, number: int, value: Any, spec: Shared) -> Mirror:
+        mirror = self.mirrors[number] = Mirror(number, value, spec)
+        self.number_of[id(value)] = number
+        self.touched.append(mirror)
+        return mirror
+
+    def settle(self, mirrors: list[Mirror]) -> None:
+        """Note what these hold now as known to both ends."""
+        for mirror in mirrors:
+            self.hold(mirror, -1)
+            mirror.seen = mirror.state()
+            self.hold(mirror, +1)
+
+    def hold(self, mirror: Mirror, count: int) -> None:
+        if mirror.spec.container and mirror.seen is not None:
+            for item in mirror.seen:
+                if id(item) in self.number_of:
+                    self.held[id(item)] += count
+
+    def forget(self, number: int) -> None:
+        if number < 0:
+            self.handle_of.pop(id(self.exported.pop(number, None)), None)
+        elif mirror := self.mirrors.pop(number, None):
+            self.hold(mirror, -1)
+            del self.number_of[id(mirror.value)]
+            self.held.pop(id(mirror.value), None)
+
+    def unused(self) -> list[int]:
+        """What the other end may forget: proxies that are gone, shared values that only this table still refers to."""
+        if self.releases:
+            for number, mirror in list(self.mirrors.items()):
+                # two references are the mirror's own and getrefcount's argument
+                if sys.getrefcount(mirror.value) - 2 <= self.held[id(mirror.value)] and not _aliased(mirror.value):
+                    self.forget(number)
+                    self.dropped.add(number)
+        return list(self.dropped)
+
+    def export(self, value: Any) -> Node:
+        """A handle (a negative number) by which the other end can refer to an object of ours."""
+        handle = self.handle_of.setdefault(id(value), -next(self.numbers))
+        self.exported[handle] = value
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return ["exception", handle, value.__name__[:100], [full_name(base) for base in value.__mro__]]
+        return ["proxy", handle, *describe(value)]
+
+    # values
+
+    def encode(self, value: Any, depth: int = 0) -> Node:
+        kind = type(value)
+        if value is None or kind is bool or kind is str or kind is float:
+            return value
+        if kind is int:
+            return value if -(2**63) <= value < 2**63 else ["int", hex(value)]
+        if depth > self.depth:
+            raise UnsendableError(f"a value nested deeper than {self.depth} levels cannot cross")
+        if id(value) in self.number_of:
+            return ["ref", self.number_of[id(value)]]
+        spec = BY_TYPE.get(kind)
+        if isinstance(spec, Value):
+            parts = spec.parts(value)
+            return [spec.tag, *(parts if spec.tag == "bytes" else [self.encode(part, depth + 1) for part in parts])]
+        if isinstance(spec, Shared):
+            mirror = self.share(next(self.numbers), value, spec)
+            extra = [self.encode(spec.extra(value), depth + 1)] if spec.container else []
+            return [spec.tag, mirror.number, *extra, *self.encode_parts(mirror, depth)]
+        if isinstance(value, Proxy) and value._wire[0] is self:
+            return ["yours", value._wire[1]]
+        if learn(kind.__module__.partition(".")[0]):
+            return self.encode(value, depth)
+        if isinstance(value, type):
+            if value in TYPE_NAMES:
+                return ["type", TYPE_NAMES[value]]
+            if value in self.stand_ins.values():
+                return ["yours", vars(value)["_handle"]]
+        return self.encode_object(value)
+
+    def encode_parts(self, mirror: Mirror, depth: int) -> list[Node]:
+        return [self.encode(part, depth + 1) for part in mirror.spec.parts(mirror.value)]
+
+    def decode(self, node: Node, depth: int = 0) -> Any:
+        if node is None or type(node) in (bool, int, float, str):
+            return node
+        if type(node) is not list or not node or type(node[0]) is not str or depth > self.depth + 4:
+            raise WireError("a value is malformed or nested too deep")
+        tag, *rest = node
+        if tag in _DECODERS:
+            return _DECODERS[tag](self, *rest)
+        if tag not in BY_TAG:
+            learn(tag.partition(".")[0])
+        spec = BY_TAG[tag]
+        if isinstance(spec, Value):
+            return spec.build(*(rest if tag == "bytes" else [self.decode(part, depth + 1) for part in rest]))
+        number, *rest = rest
+        if type(number) is not int or number <= 0 or number % 2 == self.first_number % 2 or number in self.mirrors:
+            raise WireError("a number was used twice")
+        if not spec.container:
+            return self.share(number, spec.make(*(self.decode(part, depth + 1) for part in rest)), spec).value
+        value = spec.make(self.decode(rest[0], depth + 1))
+        self.share(number, value, spec)  # before its items, which may refer to it
+        spec.fill(value, [self.decode(part, depth + 1) for part in rest[1:]])
+        return value
+
+    def decode_named_type(self, name: str) -> type:
+        learn(name.partition(".")[0])
+        return NAMED_TYPES[name]
+
+    def decode_proxy(self, handle: int, name: str, dunders: Any, bases: Any, own: Any) -> Any:
+        self.dropped.discard(handle)
+        proxy = self.proxies.get(handle)
+        if proxy is None:
+            exact(int, handle)
+            exact(str, name)
+            info = Info(name, exact(str, *dunders), exact(str, *bases), own and exact(str, *own))
+            proxy = self.proxies[handle] = object.__new__(proxy_class(info.name, info.dunders))
+            object.__setattr__(proxy, "_wire", (self, handle, info))
+            weakref.finalize(proxy, self.dropped.add, handle)
+        return proxy
+
+    def decode_exception(self, handle: int, name: str, bases: Any) -> type[BaseException]:
+        """A class of exceptions: a library's own if this process has it, else a stand-in that `except` can name."""
+        if handle not in self.stand_ins:
+            base = library_class(exact(str, *bases), Exception) or SubmissionError
+            if full_name(base) == bases[0]:
+                return base
+            fields = {"__module__": "submission", "_handle": handle, "__getattr__": _field_of_error}
+            exact(str, name)
+            self.stand_ins[handle] = type(name, (base,), fields)
+        return self.stand_ins[handle]
+
+    # errors
+
+    def encode_error(self, error: BaseException) -> Node:
+        if "_origin" in vars(error):  # it came from the other end and only passed through
+            return self.encode(vars(error)["_origin"])
+        if not isinstance(error, Exception):
+            text = f"it ended with {type(error).__name__}: an interrupt, or a call of exit()"
+            return ["error", ["type", "SystemExit"], ["tuple"], text, self.trace_of(error), 0]
+        try:
+            text = str(error)[:TEXT_LIMIT]
+        except Exception as failure:
+            text = f"(its text cannot be read: {type(failure).__name__})"
+        plain = all(arg is None or type(arg) in (bool, int, float, str, bytes) for arg in error.args)
+        args = self.encode(error.args if plain and len(str(error.args)) < TEXT_LIMIT else (text,))
+        handle = self.export(error)[1]
+        return ["error", self.encode(type(error)), args, text, self.trace_of(error)[-TEXT_LIMIT:], handle]
+
+    def decode_error(self, kind: Node, args: Node, text: str, trace: str, handle: int) -> BaseException:
+        cls = self.decode(kind)
+        exact(str, text, trace)
+        if not (isinstance(cls, type) and issubclass(cls, Exception)):
+            cls = SubmissionError
+        error = _rebuilt(cls, self.decode(args), text)
+        vars(error)["student_traceback"] = trace
+        if handle:
+            vars(error)["_origin"] = self.decode_proxy(handle, cls.__name__, (), (), None)
+        return error
+
+
+def _rebuilt(cls: type[Exception], args: tuple[Any, ...], text: str) -> Exception:
+    """An exception of class `cls` that prints as `text`; a library's own `__init__` is not run: it may need more."""
+    plain = all(base.__module__ == "builtins" or "__init__" not in vars(base) for base in cls.__mro__)
+    try:
+        error = cls(*args) if plain else cls.__new__(cls, *args)
+        if str(error) != text:
+            error.args = (text,)
+            str(error)
+    except Exception:
+        return next(base for base in cls.__mro__ if base.__module__ == "builtins")(text)
+    return error
+
+
+def _field_of_error(error: BaseException, name: str) -> Any:
+    """A field that the student gave to an exception of their own class."""
+    if name.startswith("_") or "_origin" not in vars(error):
+        raise AttributeError(f"{type(error).__name__!r} object has no attribute {name!r}")
+    return ask(vars(error)["_origin"], "getattr", name)
+
+
+def _aliased(value: Any) -> bool:
+    """Whether a tensor's memory is also used by another tensor, which its reference count does not show."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
         return False
-
-    def __ne__(self, other: object) -> Any:
-        same = self.__class__ and Proxy.__eq__(self, other)
-        return not same if type(same) is bool else ask(self, "ne", other)
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return ask(self, "deepcopy")
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise Unsendable(f"an object of the notebook (a {self._wire[2].name}) cannot be pickled")
-
-    def __mro_entries__(self, bases: Any) -> Any:
-        raise Unsendable(f"a test cannot derive from {self._wire[2].name!r}, a class of the notebook")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise opaque(self)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        raise opaque(self)
-
-    @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise OpaqueError(_OPAQUE.format(next((t.__name__ for t in types if issubclass(t, Proxy)), "object")))
+    return torch._C._storage_Use_Count(value.untyped_storage()._cdata) > 2  # the tensor's own and the storage object's
 
 
-_OPAQUE = "the notebook gave an object of type {!r} where plain data is needed (a number, string, list, array or tensor)"
-
-
-def opaque(proxy: Proxy, why: str = "") -> OpaqueError:
-    return OpaqueError(_OPAQUE.format(proxy._wire[2].name) + (f": {why}" if why else ""))
-
-
-def ask(proxy: Proxy, operation: str, *args: Any, **kwargs: Any) -> Any:
-    return proxy._wire[0].request(operation, proxy, *args, **kwargs)
-
-
-def allowed(proxy: Proxy) -> bool:
-    """Whether the proxy's operators may run the other end's code."""
-    trusted = proxy._wire[0].trusted_classes
-    return trusted is None or not trusted.isdisjoint(proxy._wire[2].bases)
-
-
-def _free(operation: str) -> Callable[..., Any]:
-    return lambda self, *args, **kwargs: ask(self, operation, *args, **kwargs)
-
-
-def _guarded(operation: str) -> Callable[..., Any]:
-    def method(self: Proxy, *args: Any) -> Any:
-        if not allowed(self):
-            raise opaque(self, f"the operator {operation!r} of a class of the notebook; see allow_operators()")
-        return ask(self, operation, *args)
-
-    return method
-
-
-def _iterate(self: Proxy) -> Iterator[Any]:
-    """A sized collection comes in chunks; what may be lazy or endless comes one by one."""
-    if "__next__" in self._wire[2].dunders:
-        return self  # type: ignore[return-value]
-
-    def chunks(size: int) -> Iterator[Any]:
-        iterator, chunk = ask(self, "iter"), ()
-        while not chunk or len(chunk) == size:
-            chunk = self._wire[0].request("take", iterator, size)
-            yield from chunk
-            if not chunk:
-                return
-
-    return chunks(32 if "__len__" in self._wire[2].dunders else 1)
-
-
-def _contains(self: Proxy, item: Any) -> bool:
-    return bool(ask(self, "contains", item)) if allowed(self) else any(x is item or x == item for x in self)  # type: ignore[attr-defined]
-
-
-def _exit(self: Proxy, kind: Any, error: BaseException | None, trace: Any) -> Any:
-    return ask(self, "exit", error)
-
-
-def _await(self: Proxy) -> Iterator[Any]:
-    yield from ()
-    return ask(self, "await")
-
-
-def _reverse(operation: str) -> Callable[..., Any]:
-    return lambda self, other: _guarded(operation)(self, other)
-
-
-_METHODS: dict[str, Callable[..., Any]] = {
-    **{name: _free(operation) for name, operation in FREE.items()},
-    **{name: _guarded(operation) for name, operation in GUARDED.items()},
-    **{"__iter__": _iterate, "__contains__": _contains, "__exit__": _exit, "__await__": _await},
+_DECODERS: dict[str, Callable[..., Any]] = {
+    "int": lambda end, text: int(text, 16),
+    "ref": lambda end, number: end.mirrors[number].value,
+    "yours": lambda end, handle: end.exported[handle],
+    "named": lambda end, module, name: end.named(module, name),
+    "type": Endpoint.decode_named_type,
+    "proxy": Endpoint.decode_proxy,
+    "exception": Endpoint.decode_exception,
+    "error": Endpoint.decode_error,
 }

@@ -82,9 +82,7 @@ def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: 
             problems += [f"{source.name}, {case.name}: {problem}" for problem in found]
             say(f"{source.name}, {case.name}: " + ("; ".join(found) or "as it should be"))
     wrong = sum(answer.kind == "wrong" for answer in answers)
-    say(
-        f"{source.name}: {len(cases)} submissions, {wrong} wrong and {len(answers) - wrong} other right answers"
-    )
+    say(f"{source.name}: {len(cases)} submissions, {wrong} wrong and {len(answers) - wrong} other right answers")
     return problems
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
-from browser.served import BARE_PATH, LAB, PROGRAMS, ROOT, SECTION, STUDENT, Screenshot, Server
+from .served import BARE_PATH, LAB, PROGRAMS, ROOT, SECTION, STUDENT, Screenshot, Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
-from browser.served import BARE_PATH, LAB, PROGRAMS, SECTION, STUDENT, Screenshot, Server
 from llmlabs.jupyter import lab_command
+
+from .served import BARE_PATH, LAB, PROGRAMS, SECTION, STUDENT, Screenshot, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
