@@ -718,7 +718,7 @@ def init_params(sizes, scheme, seed=0):
     return params
 
 
-# %% exercise="scratch-initialisation" kind="wrong" name="one draw a neuron, repeated for all its inputs" fails="scratch-initialisation-properties" says="independent"
+# %% exercise="scratch-initialisation" kind="wrong" name="one draw a neuron, repeated for all its inputs" fails="scratch-initialisation-properties" says="every weight needs its own draw"
 def init_params(sizes, scheme, seed=0):
     params = []
     if scheme not in ("zero", "small", "xavier", "he", "large"):
@@ -952,7 +952,7 @@ def forward(params, x, activation, masks=None):
     return z, cache
 
 
-# %% exercise="scratch-forward" kind="wrong" name="the cache without the last layer" fails="scratch-forward-properties" says="for each layer"
+# %% exercise="scratch-forward" kind="wrong" name="the cache without the last layer" fails="scratch-forward-properties" says="one a layer"
 def forward(params, x, activation, masks=None):
     received, cache, last = x, [], len(params) // 2 - 1
     for i in range(last + 1):
@@ -1234,7 +1234,7 @@ def backward(params, cache, d_logits, activation, masks=None):
     return backward(params[:-2], cache[:-1], below, activation, masks) + own
 
 
-# %% exercise="scratch-optimizers" kind="wrong" name="momentum with a factor (1 - mu)" fails="scratch-optimizers-example" says="SGD, SGD again"
+# %% exercise="scratch-optimizers" kind="wrong" name="momentum with a factor (1 - mu)" fails="scratch-optimizers-example" says="SGD, param 10"
 def sgd_step(param, grad, state, lr=1e-3, momentum=0.0):
     velocity = momentum * state.get("velocity", 0.0) + (1 - momentum) * grad
     return param - lr * velocity, {"velocity": velocity}
@@ -1282,7 +1282,7 @@ def adamw_step(param, grad, state, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight
     return adam_step((1 - lr * weight_decay) * param, grad, state, lr, betas, eps)
 
 
-# %% exercise="scratch-optimizers" kind="wrong" name="the first gradient kept as velocity and added to in place" fails="scratch-optimizers-example" says="SGD again"
+# %% exercise="scratch-optimizers" kind="wrong" name="the first gradient kept as velocity and added to in place" fails="scratch-optimizers-example" says="SGD, again"
 def sgd_step(param, grad, state, lr=1e-3, momentum=0.0):
     if "velocity" not in state:
         state["velocity"] = grad
@@ -1477,7 +1477,7 @@ def adamw_step(param, grad, state, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight
     return adam_step((1 - lr * weight_decay) * param, grad, state, lr, betas, eps)
 
 
-# %% exercise="scratch-optimizers" kind="wrong" name="AdamW with the decay as L2 in the gradient" fails="scratch-optimizers-example" says="Adam with L2, AdamW"
+# %% exercise="scratch-optimizers" kind="wrong" name="AdamW with the decay as L2 in the gradient" fails="scratch-optimizers-example" says="AdamW, param 10"
 def sgd_step(param, grad, state, lr=1e-3, momentum=0.0):
     velocity = momentum * state.get("velocity", 0.0) + grad
     return param - lr * velocity, {"velocity": velocity}

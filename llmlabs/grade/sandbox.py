@@ -300,6 +300,10 @@ class _Cgroup:
         self.folders: list[Path] = []
         try:
             for parent, settings in _cgroup_parents(box):
+                for left in parent.glob("llmlabs-*"):  # by a grader that was killed
+                    if not Path("/proc", left.name.split("-")[1]).exists():
+                        with contextlib.suppress(OSError):
+                            left.rmdir()
                 folder = parent / f"llmlabs-{os.getpid()}-{threading.get_ident()}"
                 folder.mkdir()
                 self.folders.append(folder)

@@ -226,7 +226,9 @@ def register_torch() -> None:
             )
 
     def data_of(tensor: torch.Tensor) -> bytes:
-        flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+        plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+        # a clone, because contiguous() keeps the odd strides of an expanded tensor of one element
+        flat = plain.clone(memory_format=torch.contiguous_format).reshape(-1)
         return flat.view(torch.uint8).numpy().tobytes()
 
     def from_data(name: Any, shape: Any, data: Any) -> torch.Tensor:

@@ -278,8 +278,8 @@ def _become_kernel(request: Mapping[str, Any], files: Sequence[int], connection:
         os.execvp(request["argv"][0], request["argv"])
     connection.close()
     tempfile.tempdir = None
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()
     if torch := sys.modules.get("torch"):
         torch.default_generator.seed()
     from ipykernel.kernelapp import IPKernelApp

@@ -60,7 +60,7 @@ def gradient_of(function: Callable[..., Any], *inputs: Any, **options: Any) -> l
     """The gradient of `sum(function(*inputs, **options))` with respect to each input.
 
     Args:
-        function: one of the notebook; a lambda of the test could not be differentiated through.
+        function: one of the notebook; through a lambda of the test no gradient can flow.
         inputs: tensors, of which copies are used, and anything else, which is passed on.
         options: passed on.
 
@@ -69,6 +69,8 @@ def gradient_of(function: Callable[..., Any], *inputs: Any, **options: Any) -> l
     """
     import torch
 
+    if hasattr(type(function), "_wire"):
+        raise TypeError("gradient_of() takes a function of the notebook; through one of the test no gradient can flow")
     copies = [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in inputs]
     leaves = [x.requires_grad_() for x in copies if isinstance(x, torch.Tensor) and x.is_floating_point()]
     with torch.enable_grad():

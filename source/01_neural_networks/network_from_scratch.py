@@ -161,7 +161,10 @@ plt.show()
 
 # %% nbgrader={"grade": false, "grade_id": "scratch-losses", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
 def softmax(logits: ndarray) -> ndarray:
-    """Return probabilities over the last axis: float64, the logits' shape (..., C). Logits of 10,000 must not overflow."""
+    """Return probabilities over the last axis: float64, the shape (..., C) of the logits, which are not changed.
+
+    Logits of 10,000 must not overflow.
+    """
     ### BEGIN SOLUTION
     e = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
@@ -326,6 +329,9 @@ for scheme, sigma in {"small": 0.01, "large": 1.0, "xavier": 250**-0.5, "he": 15
     w, shapes = params[0], [p.shape for p in params]
     assert shapes == [(300, 200), (200,), (200, 300), (300,), (300, 200), (200,)], f"sizes {sizes} gave shapes {shapes}"
     assert_equal(np.concatenate(params[1::2]), np.zeros(700), f"{scheme}: biases should start at 0", strict=True)
+    assert w.dtype == np.float64, f"{scheme}: weights of type float64 expected, got {w.dtype}"
+    repeated = scheme != "zero" and (np.ptp(w, axis=0).min() == 0 or np.ptp(w, axis=1).min() == 0)
+    assert not repeated, f"{scheme}: a row or column of W1 repeats one number; every weight needs its own draw"
     # 60,000 draws know their mean to 0.4 % of the spread, the spread to 0.3 %, the share beyond two spreads to 0.1 %
     error = max(abs(w.mean()), abs(w.std() - sigma))
     why = f"{scheme}, 300 inputs, 200 outputs: expected mean 0 and standard deviation {sigma:.4f}, got {w.mean():.4f} and {w.std():.4f}"
@@ -408,6 +414,7 @@ for sizes, name, masked in [([5, 7, 6, 3], "gelu", True), ([5, 7, 6, 3], "relu",
     expected, pairs = reference.forward(*given)  # the tests of exercise 5 hold this reference against PyTorch
     where = f"sizes {sizes}, {name}, {'with' if masked else 'without'} masks"
     assert_equal(args, given, f"{where}: an argument was changed; avoid += and *= on it")
+    assert len(cache) == len(pairs), f"{where}: {len(pairs)} pairs in the cache expected, one a layer; got {len(cache)}"
     for i, ((received, z), pair) in enumerate(zip(cache, pairs, strict=True), 1):
         close(received, pair[0], err_msg=f"{where}: what layer {i} received; the mask comes after the activation")
         close(z, pair[1], err_msg=f"{where}: z of layer {i}, before the activation; is the bias added?")
@@ -614,9 +621,10 @@ p, g = np.array([10.0]), np.array([2.0])
 first, state = sgd_step(p, g, {}, lr=0.1, momentum=0.9)
 got = [first, sgd_step(first, g, state, lr=0.1, momentum=0.9)[0], rmsprop_step(p, g, {}, lr=0.1)[0]]
 got += [adam_step(p, g, {}, lr=0.1)[0]] + [f(p, g, {}, lr=0.1, weight_decay=0.1)[0] for f in (adam_step, adamw_step)]
-why = "param 10, grad 2, by hand: SGD, SGD again, RMSprop, Adam, Adam with L2, AdamW (was param changed in place?)"
-# eps moves RMSprop by 5e-8, so 1e-6 is exact enough
-assert_allclose(np.ravel(got), [9.8, 9.42, 9, 9.9, 9.9, 9.8], rtol=1e-6, err_msg=why)
+names = ("SGD", "SGD, again", "RMSprop", "Adam", "Adam with L2", "AdamW")
+for name, value, expected in zip(names, got, (9.8, 9.42, 9, 9.9, 9.9, 9.8), strict=True):
+    why = f"{name}, param 10, grad 2: see the example by hand (or was param changed in place before?)"
+    assert_allclose(value, [expected], rtol=1e-6, err_msg=why)  # eps moves RMSprop by 5e-8
 ### BEGIN HIDDEN TESTS
 p, g = np.random.default_rng(seed("scratch-optimizers-example")).uniform(1, 2, size=(2, 3))
 assert_allclose(sgd_step(p, g, {}, lr=0.5)[0], p - 0.5 * g, err_msg=f"sgd, param {p}, grad {g}, lr 0.5")
@@ -628,7 +636,14 @@ assert_allclose(sgd_step(p, g, {}, lr=0.5)[0], p - 0.5 * g, err_msg=f"sgd, param
 rng = np.random.default_rng(seed("scratch-optimizers-properties"))
 start, scale = rng.normal(size=(2, 3)), [[0.0, 1e-8, 1.0], [1.0, 1.0, 1.0]]  # eps decides for tiny gradients
 other = {"lr": 0.05, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.3}
-runs: list = [(sgd_step, torch.optim.SGD, {"lr": 0.1, "momentum": 0.8}, "v = momentum * v + grad, then param - lr * v")]
+runs: list = [
+    (
+        sgd_step,
+        torch.optim.SGD,
+        {"lr": 0.1, "momentum": 0.8},
+        "v = momentum * v + grad, without lr; then param - lr * v",
+    )
+]
 runs += [(rmsprop_step, torch.optim.RMSprop, {"lr": 0.1, "alpha": 0.8, "eps": 1e-3}, "no correction; root, then + eps")]
 runs += [(adam_step, torch.optim.Adam, other, "t from 1? both averages corrected? L2 in the gradient? + eps last")]
 runs += [(adamw_step, torch.optim.AdamW, other, "param * (1 - lr * weight_decay), then Adam, gradient as it is")]
@@ -637,6 +652,9 @@ for (step, library, more, why), full in [(run, full) for run in runs for full in
     optimizer = library([t], **settings)
     for number in range(1, 31):  # float64 in another order of operations stays far below 1e-9
         grad = rng.normal(size=(2, 3)) * scale
+        if full and number > 15:  # a schedule: the velocity must not have the old lr in it
+            settings = {**more, "lr": more["lr"] / 2}
+            optimizer.param_groups[0]["lr"] = settings["lr"]
         t.grad, given = torch.tensor(grad), deepcopy([param, grad])
         optimizer.step()
         new, state = step(param, grad, state, **settings)
@@ -692,7 +710,7 @@ def clip_by_global_norm(grads: list[ndarray], max_norm: float) -> tuple[list[nda
     """Scale the arrays together so that their global norm is at most max_norm (above 0, may be infinite).
 
     Returns:
-        (clipped, norm): new float64 arrays, equal to grads where the norm is at most max_norm (zeros stay zeros), and the
+        (clipped, norm): float64 arrays, equal to grads where the norm is at most max_norm (zeros stay zeros), and the
         global norm before clipping. The arguments are not changed.
 
     Example:
@@ -728,15 +746,21 @@ def early_stopping(valid_losses: list[float], patience: int) -> tuple[bool, int]
 mask = np.asarray(dropout_mask((4, 5), 0.5, seed=1))
 assert mask.shape == (4, 5) and set(mask.flat) == {0, 2}, f"for p = 0.5 a mask (4, 5) of 0 and 2 expected, got {mask}"
 clipped, norm = clip_by_global_norm([np.array([3.0]), np.array([4.0])], 1.0)
-assert_allclose([norm, *np.ravel(clipped)], [5, 0.6, 0.8], rtol=1e-5, err_msg="norm of (3), (4), clipped to norm 1")
+assert_allclose(
+    [norm, *np.ravel(clipped)],
+    [5, 0.6, 0.8],
+    rtol=1e-5,
+    err_msg="norm of (3), (4), clipped to norm 1: one factor for all",
+)
 curves = [([0.9, 0.7, 0.8, 0.75], 2, True, 1), ([0.9, 0.7, 0.8, 0.75], 3, False, 1)]
 ### BEGIN HIDDEN TESTS
 n = int(np.random.default_rng(seed("scratch-regularisation-example")).integers(3, 9))
 curves += [(down := [*range(n, 0, -1)], 1, False, n - 1), ([*down, 9, 1], 2, True, n - 1), ([5, 5, 4, 4], 1, True, 2)]
+curves += [([1, 0.9, 0.95, 0.8, 0.85], 2, False, 3), ([0.5, 0.6, 0.7, 0.8], 2, True, 0), ([0.5, 0.495], 1, False, 1)]
 ### END HIDDEN TESTS
 for losses, patience, *expected in curves:
-    got = [*early_stopping(losses, patience)]
-    assert got == expected, f"losses {losses}, patience {patience}: (stop, best) {expected} expected, got {got}"
+    got, why = [*early_stopping(losses, patience)], "count the epochs since the best one; any lower loss is a new best"
+    assert got == expected, f"losses {losses}, patience {patience}: (stop, best) {expected} expected, got {got}: {why}"
 
 # %% nbgrader={"grade": true, "grade_id": "scratch-regularisation-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: share, size and independence of dropped entries, seeds, limits of p; clipping needed or not, zeros; arguments unchanged.
@@ -751,17 +775,23 @@ for p in (0.0, 0.3, 0.8):
     assert max(np.abs(zeros.mean(axis=a) - p).max() for a in (0, 1)) < 0.28, f"{where}: whole rows or columns drop out"
     assert_equal(mask, dropout_mask((200, 100), p, draw), "the same seed should give the same mask")
 assert not np.array_equal(mask, dropout_mask((200, 100), p, draw + 1)), "another seed should give another mask"
+for shape in ((2, 5, 5), (50,)):
+    got = np.shape(dropout_mask(shape, 0.5, draw))
+    assert got == shape, f"dropout_mask({shape}, 0.5) has shape {got}; a shape may have any number of axes"
+# 30 masks of 50 entries: their numbers of zeros spread by 3.5, and by chance they take only three values once in 10**13
+counts = {float((np.asarray(dropout_mask((50,), 0.5, i)) == 0).sum()) for i in range(30)}
+assert len(counts) > 3, f"every mask has {counts} zeros of 50: each entry should be drawn on its own"
 for p in (-0.1, 1.0, 1.5):
     with assert_raises(ValueError, msg=f"p = {p} should raise ValueError"):
         dropout_mask((2, 3), p, draw)
-grads = [*np.random.default_rng(draw).normal(size=(2, 3, 4)), np.zeros(2)]
-given, norm = deepcopy(grads), float(np.linalg.norm(np.concatenate([g.ravel() for g in grads])))
+given = [*np.random.default_rng(draw).normal(size=(2, 3, 4)), np.zeros(2)]
+norm = float(np.linalg.norm(np.concatenate([g.ravel() for g in given])))
 for share in (0.1, 0.9, 2.0, np.inf):
-    clipped, got = clip_by_global_norm(grads, share * norm)
+    clipped, got = clip_by_global_norm(grads := deepcopy(given), share * norm)
+    assert_equal(grads, given, "clip_by_global_norm changed its argument; scale into new arrays")
     why = f"max_norm is {share} times the norm: all arrays times {min(1.0, share)}, together; last, the norm before"
     for scaled, right in zip([*clipped, got], [*(g * min(1.0, share) for g in given), norm], strict=True):
         assert_allclose(np.asarray(scaled), right, rtol=1e-5, err_msg=why)  # torch divides by norm + 1e-6
-assert_equal(grads, given, "clip_by_global_norm changed its argument")
 assert_equal(clip_by_global_norm([np.zeros(3)], 1.0), ([np.zeros(3)], 0.0), "zeros stay zeros, with norm 0")
 ### END HIDDEN TESTS
 

@@ -28,6 +28,8 @@ IMPORTS = [
     "from llmlabs.lab import testing",
     "from llmlabs.lab.testing import *",
 ]
+# as %reset does, without its slow search for garbage
+CLEAR = "for _n in [n for n in globals() if n[0] != '_' and n not in ('In', 'Out', 'get_ipython')]: del globals()[_n]\n"
 LIMITS = Limits(cell_seconds=20, call_seconds=3, total_seconds=600, message_bytes=8 * 2**20, depth=50)
 
 
@@ -68,7 +70,7 @@ class Lab:
 
     def fresh(self, source: str) -> None:
         """Run a cell of the student's in an otherwise empty notebook; it must not fail."""
-        self.student("%reset -f\n" + "\n".join(self.imports))
+        self.student(CLEAR + "\n".join(self.imports))
         errors = [output for output in self.student(source) if output.output_type == "error"]
         assert not errors, errors
 

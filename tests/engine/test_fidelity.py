@@ -31,7 +31,7 @@ np.array(3.0), np.array([]), np.zeros((0, 3), "i2"), np.arange(6.0).reshape(2, 3
 np.array([1 + 2j]), np.array([1, 2], ">i4"), np.array([1.5], "f2"), np.array(["2024", "NaT"], "M8[D]"), np.array([1, 2], "m8[s]")
 np.asfortranarray(np.ones((2, 3))), np.arange(10)[::-2], np.array([b"ab"])
 torch.tensor(3.0), torch.tensor([]), torch.arange(6).reshape(2, 3).T, torch.tensor([True, False]), torch.tensor([1.5]).bfloat16()
-torch.tensor([1, 2], dtype=torch.int8), torch.tensor([1 + 2j]), torch.tensor([1.0]).half(), torch.ones(3).double(), torch.ones(2, 1).expand(2, 3)
+torch.tensor([1, 2], dtype=torch.int8), torch.tensor([1 + 2j]), torch.tensor([1.0]).half(), torch.ones(3).double(), torch.ones(2, 1).expand(2, 3), torch.ones(1).expand(1), torch.ones(()).expand(1, 1)
 """
 
 SAME = """

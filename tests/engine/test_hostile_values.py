@@ -459,7 +459,7 @@ def test_what_cannot_cross_is_said(lab: Lab) -> None:
         "f(nn.Linear(1, 1))": "inside(",
         "class Sub(Model): pass": "derive",
         "Model()(torch.ones(1)).sum().backward()": "gradient_of",
-        "gradient_of(lambda x: f(x), torch.ones(1))": "does not require grad",
+        "gradient_of(lambda x: f(x), torch.ones(1))": "no gradient can flow",
         "import pickle\npickle.dumps(Model())": "pickled",
         "inside(lambda: 3)": "inside()",
     }.items():

@@ -16,7 +16,7 @@ import pytest
 from llmlabs.grade.provisioner import CourseKernelManager, sandboxed_kernel_manager
 from llmlabs.grade.sandbox import Box, SandboxUnavailable, available_layers, run_in_box
 
-PRELOAD = ("numpy", "torch")
+PRELOAD = ("numpy", "numpy.random", "torch")
 
 
 def _user_namespaces() -> bool:

@@ -484,8 +484,15 @@ run_in_box(box, [sys.executable, "-c", "import os, time; os.fork() or os.setsid(
     wait_until(lambda: not running(mark), 2)
 
 
-def test_control_groups_are_removed(python: Python) -> None:
+def test_control_groups_are_removed(python: Python, box: Box) -> None:
+    """Those of a grader that was killed, too, by the next."""
+    group = module._Cgroup(box)
+    left = [folder.with_name("llmlabs-99999999-1") for folder in group.folders]
+    for folder in left:
+        folder.mkdir()
+    group.remove()
     python("pass")
+    assert not [folder for folder in left if folder.exists()]
     assert not list(Path("/sys/fs/cgroup").rglob(f"llmlabs-{os.getpid()}-*"))
 
 

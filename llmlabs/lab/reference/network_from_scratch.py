@@ -42,7 +42,10 @@ def activate(name: str, z: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def softmax(logits: ndarray) -> ndarray:
-    """Return probabilities over the last axis: float64, the logits' shape (..., C). Logits of 10,000 must not overflow."""
+    """Return probabilities over the last axis: float64, the shape (..., C) of the logits, which are not changed.
+
+    Logits of 10,000 must not overflow.
+    """
     e = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
@@ -239,7 +242,7 @@ def clip_by_global_norm(grads: list[ndarray], max_norm: float) -> tuple[list[nda
     """Scale the arrays together so that their global norm is at most max_norm (above 0, may be infinite).
 
     Returns:
-        (clipped, norm): new float64 arrays, equal to grads where the norm is at most max_norm (zeros stay zeros), and the
+        (clipped, norm): float64 arrays, equal to grads where the norm is at most max_norm (zeros stay zeros), and the
         global norm before clipping. The arguments are not changed.
 
     Example:
