@@ -55,6 +55,16 @@ def course() -> Iterator[Path]:
         raise typer.Exit(130) from None
 
 
+def needs_posix() -> None:
+    """Refuse to grade where the engine cannot run.
+
+    Raises:
+        CourseError: on Windows.
+    """
+    if sys.platform == "win32":
+        raise CourseError("Grading does not run on Windows.", "Use Linux, for example in WSL: https://aka.ms/wsl")
+
+
 def say(line: str) -> None:
     console.print(line, markup=False)
 
@@ -89,9 +99,10 @@ def grade(
     ] = True,
 ) -> None:
     """Grade submitted/STUDENT/SECTION of every student; write the gradebook, feedback/ and grades.csv."""
-    from llmlabs.grade.grading import Options, grade_section
-
     with course() as root:
+        needs_posix()
+        from llmlabs.grade.grading import Options, grade_section
+
         options = Options(tuple(student or ()), force, workers, scheduler, sandbox)
         print_grades(grade_section(root, section, options, say=say), root)
 
@@ -99,11 +110,12 @@ def grade(
 @app.command()
 def demo() -> None:
     """Grade five sample submissions of a real lab."""
-    from llmlabs.demo import make_samples
-    from llmlabs.grade.execute import sandbox_available
-    from llmlabs.grade.grading import Options, grade_section
-
     with course() as root:
+        needs_posix()
+        from llmlabs.demo import make_samples
+        from llmlabs.grade.execute import sandbox_available
+        from llmlabs.grade.grading import Options, grade_section
+
         section, handed_in = make_samples(root)
         for name, what in handed_in.items():
             say(f"submitted/{name}: {what}")
@@ -127,10 +139,11 @@ def run_tests(
 @app.command()
 def verify(selector: Selector = "", jobs: Jobs = None) -> None:
     """Grade the graders: solution, blank release, each exercise alone, wrong and right answers."""
-    from llmlabs.build.builder import read_sources
-    from llmlabs.verify.verify import verify_lab
-
     with course() as root:
+        needs_posix()
+        from llmlabs.build.builder import read_sources
+        from llmlabs.verify.verify import verify_lab
+
         sources = read_sources(root, catalogue.load(root), selector)
         if problems := [problem for source in sources for problem in verify_lab(root, source, say, jobs=jobs)]:
             raise CourseError("\n".join(problems), "Mend the tests, or the answers that the lines name.")

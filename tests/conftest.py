@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+# grading is for POSIX systems; learners on Windows read, run and build
+if sys.platform == "win32":
+    collect_ignore_glob = ["engine/*", "hostile/*", "sandbox/*", "test_checks.py", "test_grading.py"]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
