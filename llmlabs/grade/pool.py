@@ -56,7 +56,7 @@ def cluster_client(workers: int, scheduler: str = "") -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             local_directory=folder,
             silence_logs=50,
         ) as cluster,

@@ -22,7 +22,7 @@ EXERCISES = ("add", "double", "largest", "clip")
 FULL = (6.0, 6.0, 6.0, 7.0)
 NOTHING = (0.0, 0.0, 0.0, 0.0)
 
-RIGHT = {
+RIGHT: dict[str, str] = {
     "add": "def add(a, b):\n    return a + b",
     "double": "def double(xs):\n    return [2 * x for x in xs]",
     "largest": "def largest(xs):\n    return max(xs)",
@@ -46,7 +46,6 @@ class Case:
         file: the notebook's name.
         files: further files beside it.
         link: the notebook is a symbolic link to this.
-        stock: why stock nbgrader is not run on it; "" if it is.
     """
 
     name: str
@@ -59,7 +58,13 @@ class Case:
     file: str = f"{LAB}.ipynb"
     files: Mapping[str, str] = field(default_factory=dict)
     link: str = ""
-    stock: str = ""
+
+    @property
+    def worth(self) -> tuple[float, ...]:
+        """The most that each answer can honestly earn, more than is due where harm done elsewhere costs points."""
+        right = [self.answers.get(name) == RIGHT[name] for name in EXERCISES]
+        due = zip(right, FULL, self.points, strict=True)
+        return self.points if self.edit else tuple(full if right else point for right, full, point in due)
 
 
 def forge(name: str, attempts: str, code: str, *, functions: Mapping[str, str] = WRONG, says: str = "") -> Case:
@@ -413,7 +418,7 @@ weakref.finalize(get_ipython(), leave)
         """
 import gc
 def search():
-    word = "sec" + "ret"
+    word = "".join(["sec", "ret: "])  # a sum of constants would be found as one
     found = [o for o in gc.get_objects() if isinstance(o, (list, tuple, dict)) and word in repr(o)[:100_000]]
     raise RuntimeError("found: " + repr(found)[:3000] if found else "found nothing")
 """,
@@ -545,7 +550,8 @@ return answer(["dict", 1, None, *[part for key in keys for part in (key, 0)]])
         """
 if number:
     return None
-return answer(["fraction", ["int", "0x" + "7" * 12_000_001], ["int", "0x" + "b" * 12_000_000]])
+number = __import__("random").Random(1).getrandbits
+return answer(["fraction", ["int", hex(number(40_000_000))], ["int", hex(number(40_000_000) | 1)]])
 """,
     ),
 ]
@@ -569,9 +575,13 @@ def expected():
         except SyntaxError:
             continue
         for test in tests:
-            node = test.args[1] if isinstance(test, ast.Call) else test.comparators[0]
-            return eval(ast.unparse(node))
-    raise RuntimeError("found: " + repr([text for text in texts if "sec" + "ret" in text])[:3000])
+            if not any(f"{name}(" in ast.unparse(test) for name in ("add", "double", "largest", "clip")):
+                continue
+            try:
+                return eval(ast.unparse(test.args[1] if isinstance(test, ast.Call) else test.comparators[0]))
+            except Exception:
+                continue
+    raise RuntimeError("found: " + repr([text for text in texts if "".join(["sec", "ret:"]) in text])[:3000])
 """
 
 READ_FILES = """
@@ -647,28 +657,32 @@ print(open("/proc/self/environ").read())
         "read-memory",
         "Searches its own memory and that of its parent for the text of the tests.",
         """
-import os, re
+import os
 def search(pid):
     try:
         maps = open(f"/proc/{pid}/maps").read().splitlines()
         memory = open(f"/proc/{pid}/mem", "rb", 0)
     except OSError as error:
         return [repr(error)]
-    found = []
+    word, found = b"".join([b"a sec", b"ret: "]), []
     for line in maps:
         start, end = (int(part, 16) for part in line.split()[0].split("-"))
-        if " rw" not in line or end - start > 300_000_000:
+        if " rw" not in line or end - start > 100_000_000:
             continue
         try:
             memory.seek(start)
             data = memory.read(end - start)
         except OSError:
             continue
-        found += re.findall(b"[^\\\\n]{0,60}" + b"a sec" + b"ret: [^\\\\n]{0,60}", data)[:3]
+        place = data.find(word)
+        while place >= 0:
+            if data[place + len(word):place + len(word) + 3] in (b"add", b"dou"):
+                found.append(data[place:place + 60])
+            place = data.find(word, place + 1)
     return found
 print(search("self"), search(os.getppid()), search(1), search("@PID@"))
 def again():
-    raise RuntimeError(repr(search("self")))
+    raise RuntimeError("found: " + repr(search("self"))[:3000])
 """,
         functions=returning("again()"),
     ),
@@ -767,17 +781,17 @@ spread()
         "Replaces its sockets by links to one of the host and cuts the connection, so that the grader calls there.",
         "largest",
         """
-import glob, os, threading
-kernel = get_ipython().kernel
+import glob, os, socket, time
 for path in glob.glob("/run/llmlabs/k-*"):
     os.unlink(path)
     os.symlink("@ROOT@/canary/host.sock", path)
 for number in range(3, 200):
     try:
-        if ":" in os.readlink(f"/proc/self/fd/{number}") and "socket" in os.readlink(f"/proc/self/fd/{number}"):
-            os.close(number)
+        with socket.socket(fileno=os.dup(number)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
+time.sleep(1)
 """,
         (6, 6, 0, 0),
     ),
@@ -804,7 +818,7 @@ for _ in range(300):
         "memory",
         "Takes memory without end.",
         "largest",
-        "taken = []\nwhile len(taken) < 200:\n    taken.append(bytearray(64 << 20))",
+        "taken = []\nwhile len(taken) < 200:\n    taken.append(bytes(256 << 20))",
         (6, 6, 0, 7),
         says="MemoryError",
     ),
@@ -813,11 +827,11 @@ for _ in range(300):
         "Takes memory in three processes, each of which stays below the limit for one.",
         "largest",
         """
-import os, time
+import mmap, os, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 for _ in range(3):
     if os.fork() == 0:
-        taken = bytearray(1800 << 20)
-        taken[::4096] = b"x" * len(taken[::4096])
+        taken = mmap.mmap(-1, 1800 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
         time.sleep(600)
 time.sleep(600)
 """,
@@ -838,7 +852,7 @@ for folder in (".", "/tmp", "/dev/shm"):
     except OSError as error:
         print(folder, number, error)
 """,
-        (6, 6, 0, 0),
+        (6, 6, 0, 7),
     ),
     spoil(
         "output-flood",
@@ -856,14 +870,14 @@ def largest(xs):
     ),
     spoil(
         "error-flood",
-        "Raises an error with a text of 40 MB and sends a thousand more of 1 MB.",
+        "Raises an error with a text of 6 MB and sends thirty more of 1 MB.",
         "largest",
         """
 kernel = get_ipython().kernel
-for _ in range(200):
+for _ in range(30):
     content = {"ename": "Flood", "evalue": "flood", "traceback": ["flood " * 160_000]}
     kernel.session.send(kernel.iopub_socket, "error", content, kernel.get_parent("shell"), ident=b"error")
-raise ValueError("flood " * 6_000_000)
+raise ValueError("flood " * 1_000_000)
 """,
         (6, 6, 0, 7),
     ),
@@ -955,7 +969,7 @@ def largest(xs):
 import os, signal
 everything = range(1, 100) if os.getpid() < 100 else ()  # it has process numbers of its own
 for pid in (os.getppid(), @PID@, *everything):
-    if pid and pid != os.getpid():
+    if pid and not os.path.exists(f"/proc/self/task/{pid}"):
         try:
             os.kill(pid, signal.SIGKILL)
         except OSError:
@@ -974,7 +988,7 @@ def largest(xs):
         (6, 6, 0, 0),
         "ended",
     ),
-    spoil("exit", "Calls exit() in a cell.", "largest", "exit()", (6, 6, 0, 0), "ended"),
+    spoil("exit", "Calls exit() in a cell.", "largest", "exit()", (6, 6, 0, 7)),
     spoil(
         "sys-exit-in-function",
         "Calls sys.exit(0) while a test calls it.",
@@ -1127,6 +1141,10 @@ def _many_cells(notebook: NotebookNode) -> None:
     notebook.cells += [nbformat.v4.new_code_cell("import time; time.sleep(0.1)") for _ in range(400)]
 
 
+def _many_outputs(notebook: NotebookNode) -> None:
+    notebook.cells += [nbformat.v4.new_code_cell("print('x' * 1_000_000)") for _ in range(20)]
+
+
 def _odd_metadata(notebook: NotebookNode) -> None:
     notebook.cells[0].metadata.nbgrader = ["not", "a", "dict"]
     _cell(notebook, "add").metadata.nbgrader.grade_id = ["add"]
@@ -1232,6 +1250,7 @@ NOTEBOOKS = [
         edit=lambda notebook: notebook.metadata.update(blob=["x" * 1000] * 10_000),
     ),
     right("many-cells", "Adds 400 cells that sleep, at the end.", "ended early", edit=_many_cells),
+    right("many-outputs", "Adds 20 cells that print 1 MB each.", edit=_many_outputs),
     right("script", "Shows HTML with a script, and has one in its text.", edit=_script),
     broken("empty", "Is an empty file.", "the file is empty", raw=lambda notebook: b""),
     broken(
@@ -1271,3 +1290,14 @@ NOTEBOOKS = [
 ]
 
 CASES = [*VALUES, *KERNEL, *PATCHED, *REPLIES, *LOOKING, *HARM, *GAMING, *NOTEBOOKS]
+
+# What the engine does not hold yet: graded alone, must fail, and is to be taken out of here when it is mended.
+WEAK = {
+    "error-flood": "errors are kept whatever their size: the feedback has 35 MB",
+    "lone-surrogates": "no score: the cell cannot be sent to the kernel",
+    "long-number": "no score: the ValueError of json is no JSONDecodeError",
+    "long-number-renamed": "stops the grading of the class: the same in find_notebooks",
+    "many-outputs": "outputs are limited for each cell, not in all: the feedback has 20 MB",
+    "swapped-sockets": "the worker's ZeroMQ follows the links to a socket of the host when it connects again",
+    "timestamp-garbage": "stops the grading of the class: nbgrader cannot read the time",
+}

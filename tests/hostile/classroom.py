@@ -7,11 +7,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import tempfile
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +28,7 @@ from llmlabs.notebook import BEGIN_HIDDEN, END_HIDDEN, is_test
 from llmlabs.verify.submissions import answered
 
 from .cases import EXERCISES, FULL, LAB, RIGHT, SECTION, WRONG, Case
+from .host import Host
 
 LIMITS = Limits(cell_seconds=5, call_seconds=3, total_seconds=20, grace_seconds=1.5)
 SEED = "private-7f3a91"
@@ -39,7 +38,7 @@ PAGE_BYTES = 5 * 2**20  # the most that a page of feedback may have
 
 _NAMES = "ada ben cleo dan eve fay gus hal ivy jan kai lea max nia oto pia quin ria sam tom uma vic wes xia yan zoe"
 NAMES = [*_NAMES.split(), "abe", "bea", "cyd", "dot"]
-VARIANTS: list[tuple[Mapping[str, str], tuple[float, ...]]] = [
+VARIANTS: list[tuple[dict[str, str], tuple[float, ...]]] = [
     ({}, FULL),
     ({"add": "def add(a, b):\n    print('adding')\n    return sum([a, b])"}, FULL),
     ({"double": "import numpy\ndef double(xs):\n    return (2 * numpy.array(xs)).tolist()"}, FULL),
@@ -60,63 +59,11 @@ def honest() -> Iterator[tuple[str, dict[str, str], tuple[float, ...]]]:
         yield name, RIGHT | changes, points
 
 
-class Host:
-    """What hostile code must not reach: a folder, listeners, this process. `reached` says what it did reach."""
-
-    def __init__(self, root: Path) -> None:
-        self.folder = root / "canary"
-        self.folder.mkdir()
-        self.folder.chmod(0o777)
-        (self.folder / "canary.txt").write_text("untouched")
-        self.callers: list[str] = []
-        self.sockets = {"tcp": socket.create_server(("127.0.0.1", 0))}
-        self.port = int(self.sockets["tcp"].getsockname()[1])
-        addresses = {"unix": str(self.folder / "host.sock"), "abstract": f"\0llmlabs-hostile-{self.port}"}
-        for name, address in addresses.items():
-            self.sockets[name] = socket.socket(socket.AF_UNIX)
-            self.sockets[name].bind(address)
-            self.sockets[name].listen()
-        self.sockets["udp"] = socket.socket(type=socket.SOCK_DGRAM)
-        self.sockets["udp"].bind(("127.0.0.1", self.port))
-        (self.folder / "host.sock").chmod(0o777)
-        self._threads = [threading.Thread(target=self._listen, args=pair, daemon=True) for pair in self.sockets.items()]
-        for thread in self._threads:
-            thread.start()
-
-    def _listen(self, name: str, listener: socket.socket) -> None:
-        listener.settimeout(0.2)
-        while listener.fileno() >= 0:
-            with suppress(TimeoutError, OSError):
-                if name == "udp":
-                    listener.recv(100)
-                else:
-                    listener.accept()[0].close()
-                self.callers.append(name)
-
-    def reached(self) -> list[str]:
-        """What of the host was reached, in words; empty if nothing was."""
-        found = [f"a call of the {name} listener" for name in self.callers]
-        names = {path.name for path in self.folder.iterdir()}
-        found += [f"canary/{name} was written" for name in sorted(names ^ {"canary.txt", "host.sock"})]
-        if (self.folder / "canary.txt").read_text() != "untouched":
-            found.append("canary.txt was changed")
-        marks = [Path(place, "llmlabs-hostile-mark") for place in ("/tmp", "/dev/shm", "/etc")]
-        return found + [
-            f"{path} was written" for path in [*marks, *self.folder.parent.rglob(marks[0].name)] if path.exists()
-        ]
-
-    def close(self) -> None:
-        for listener in self.sockets.values():
-            listener.close()
-        for thread in self._threads:
-            thread.join()
-
-
-def hand_in(root: Path, release: NotebookNode, case: Case, host: Host) -> None:
-    """Put a case's submission into submitted/."""
+def hand_in(root: Path, release: NotebookNode, case: Case, port: int) -> None:
+    """Put a case's submission into submitted/; `port` is where the host listens."""
     folder = root / "submitted" / case.name / SECTION
     folder.mkdir(parents=True)
-    notebook = answered(release, {name: filled(text, root, host) for name, text in case.answers.items()})
+    notebook = answered(release, {name: filled(text, root, port) for name, text in case.answers.items()})
     if case.edit:
         case.edit(notebook)
     raw = case.raw(notebook) if case.raw else nbformat.writes(notebook).encode()
@@ -128,8 +75,8 @@ def hand_in(root: Path, release: NotebookNode, case: Case, host: Host) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def filled(text: str, root: Path, host: Host) -> str:
-    return text.replace("@ROOT@", str(root)).replace("@PORT@", str(host.port)).replace("@PID@", str(os.getpid()))
+def filled(text: str, root: Path, port: int) -> str:
+    return text.replace("@ROOT@", str(root)).replace("@PORT@", str(port)).replace("@PID@", str(os.getpid()))
 
 
 @dataclass
@@ -245,9 +192,9 @@ def grade_class(
     with ExitStack() as stack:
         stack.callback(host.close)
         for case in cases:
-            hand_in(root, release, case, host)
+            hand_in(root, release, case, host.port)
         for name, answers, points in honest() if with_honest else ():
-            hand_in(root, release, Case(name, "", points, answers=answers), host)
+            hand_in(root, release, Case(name, "", points, answers=answers), host.port)
         folder = stack.enter_context(own_zygotes())
         stack.enter_context(mock.patch.dict(os.environ, LLMLABS_SEED=SEED))
         stack.enter_context(mock.patch.object(grading, "make_job", short))
