@@ -17,6 +17,7 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.utils import parse_utc
 from traitlets.config import Config
 
 from llmlabs import catalogue
@@ -200,7 +201,11 @@ def _grade(
     for student, theirs in jobs.items():
         if all(job in records for job in theirs):
             notes[student] += [note for job in theirs for note in records[job].notes]
-            _record_once(root, config, section, student, [records[job] for job in theirs], theirs, options.force)
+            try:
+                _record_once(root, config, section, student, [records[job] for job in theirs], theirs, options.force)
+            except CourseError as error:
+                notes[student].append(f"not recorded: {error.what}")
+                say(f"{student}: {notes[student][-1]}")
     report = collect(root, config, sources, notes)
     export_csv(root / "grades.csv", report)
     return report
@@ -226,12 +231,21 @@ def _record_once(
     destination.mkdir(parents=True)
     for job, record in zip(jobs, records, strict=True):
         (destination / f"{job.lab}.ipynb").write_text(record.notebook, encoding="utf-8")
-    timestamp = root / "submitted" / student / section / "timestamp.txt"
-    if timestamp.is_file():
-        shutil.copyfile(timestamp, destination / timestamp.name)
+    if handed_in := read_timestamp(root / "submitted" / student / section / "timestamp.txt"):
+        (destination / "timestamp.txt").write_text(handed_in, encoding="utf-8")
     record_with_nbgrader(config, section, student)
     marker.write_text(keys, encoding="utf-8")
     shutil.rmtree(destination.parent)
+
+
+def read_timestamp(path: Path) -> str:
+    """When a submission was handed in, as nbgrader's exchange notes it; "" if that is not noted, or no time."""
+    try:
+        text = read_bytes(path).decode("utf-8").strip()
+        parse_utc(text)
+    except (UnreadableSubmissionError, ValueError, OverflowError):
+        return ""
+    return text
 
 
 def record_with_nbgrader(config: Config, section: str, student: str) -> None:

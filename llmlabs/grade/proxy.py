@@ -179,7 +179,13 @@ def opaque(proxy: Proxy, why: str = "") -> OpaqueError:
 
 
 def ask(proxy: Proxy, operation: str, *args: Any, **kwargs: Any) -> Any:
-    return proxy._wire[0].request(operation, proxy, *args, **kwargs)
+    try:
+        return proxy._wire[0].request(operation, proxy, *args, **kwargs)
+    except (StopIteration, StopAsyncIteration, GeneratorExit) as error:
+        # as itself it would silently end a loop, a map or a zip of the test, and with it the test
+        if operation not in ("next", "__next__", "__anext__"):
+            raise RuntimeError(f"your code raised {type(error).__name__}: {error}") from error
+        raise
 
 
 def allowed(proxy: Proxy) -> bool:

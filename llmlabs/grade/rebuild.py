@@ -80,11 +80,13 @@ def rebuild(submitted: NotebookNode, source: NotebookNode) -> Rebuilt:
         name = grade_id(original)
         if answer is None and name:
             notes.append(f"{name} was missing: added back" + (", unanswered" if is_solution(original) else ""))
-        if is_solution(original):
-            cell.source = answer.source if answer is not None else (NO_ANSWER if cell.cell_type == "code" else "")
+        if is_solution(original) and cell.cell_type == "code":
+            cell.source = answer.source if answer is not None else NO_ANSWER
+        elif is_solution(original):
+            cell.source = without_html(answer.source) if answer is not None else ""
         elif "parameters" in original.metadata.get("tags", []):
             pass  # a learner may run at another scale; grading is always at the course's own
-        elif not name and answer is not None:
+        elif not name and answer is not None and cell.cell_type == "code":
             cell.source = answer.source
         elif answer is not None and _was_edited(answer, original):
             notes.append(f"the locked cell {name} had been changed: restored")
@@ -132,6 +134,8 @@ def parse_submission(raw: bytes) -> NotebookNode:
         data = json.loads(_decode(raw))
     except json.JSONDecodeError as error:
         raise UnreadableSubmissionError(f"it is not a notebook: no valid JSON at line {error.lineno}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise UnreadableSubmissionError(f"it is not a notebook: {error}") from error
     except RecursionError as error:
         raise UnreadableSubmissionError("it is not a notebook: nested too deeply") from error
     if not isinstance(data, dict) or not isinstance(data.get("nbformat"), int):
@@ -195,6 +199,7 @@ def _own_fields(cell: Any) -> NotebookNode | None:
         return None
     text = cell.get("source", "")
     text = "".join(map(str, text)) if isinstance(text, Sequence) and not isinstance(text, str) else str(text)
+    text = text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold halves of characters
     make = nbformat.v4.new_code_cell if cell["cell_type"] == "code" else nbformat.v4.new_markdown_cell
     metadata = cell.get("metadata")
     nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
@@ -206,8 +211,14 @@ def _own_fields(cell: Any) -> NotebookNode | None:
 
 def _own_cell(cell: NotebookNode) -> NotebookNode:
     """A cell of the student's, with none of the metadata that makes a cell count."""
-    make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-    return make(cell.source)
+    if cell.cell_type == "code":
+        return nbformat.v4.new_code_cell(cell.source)
+    return nbformat.v4.new_markdown_cell(without_html(cell.source))
+
+
+def without_html(text: str) -> str:
+    """Markdown in which tags show as text: scripts would run in the browser of whoever reads the graded copy."""
+    return text.replace("<", "&lt;")
 
 
 def _was_edited(answer: NotebookNode, original: NotebookNode) -> bool:

@@ -29,6 +29,8 @@ from llmlabs.grade.wire import MAX_NODES
 from llmlabs.notebook import grade_id, is_test, locked_imports, points
 
 SECRET = "LLMLABS_SEED"  # never in the submission's environment: it decides the hidden inputs
+PASSIVE = ("text/plain", "text/latex", "image/png", "image/jpeg")  # what cannot run in the browser of a reader
+ERROR_LINES, ERROR_TEXT = 50, 2000  # of a traceback: lines, and characters of each
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Limits:
     grace_seconds: float = 3.0
     message_bytes: int = 64 * 2**20
     output_bytes: int = 2**20
+    all_output_bytes: int = 4 * 2**20
     depth: int = 100
 
 
@@ -109,6 +112,7 @@ class Kernel:
     def __init__(self, manager: KernelManager, limits: Limits) -> None:
         self.manager, self.limits, self.alive = manager, limits, False
         self.deadline = float("inf")  # of the whole submission
+        self.shown = 0  # bytes of output so far
 
     def start(self, env: Mapping[str, str], cwd: Path) -> None:
         """Start the kernel and load the driver.
@@ -189,7 +193,7 @@ class Kernel:
             KernelLostError: if it does not end in time, or the kernel dies.
         """
         request = self.execute(code, silent=silent, allow_stdin=False)
-        outputs = Outputs(self.limits.output_bytes)
+        outputs = Outputs(min(self.limits.output_bytes, self.limits.all_output_bytes - self.shown))
         status, idle, until = "", False, time.monotonic() + seconds
         while not (status and idle):
             try:
@@ -206,6 +210,7 @@ class Kernel:
                 idle = message["content"].get("execution_state") == "idle"
             elif not silent:
                 outputs.add(message)
+        self.shown += min(outputs.size, self.limits.output_bytes)
         return status, outputs.nodes
 
     def interrupt(self, request: str, seconds: float) -> NoReturn:
@@ -317,11 +322,10 @@ class Outputs:
             name = "stderr" if content["name"] == "stderr" else "stdout"
             return nbformat.v4.new_output(kind, name=name, text=str(content["text"]))
         if kind == "error":
-            lines = [str(line) for line in content["traceback"]][-100:]
-            return nbformat.v4.new_output(
-                kind, ename=str(content["ename"]), evalue=str(content["evalue"]), traceback=lines
-            )
-        data = {name: item for name, item in content["data"].items() if isinstance(item, str) or name.endswith("json")}
+            lines = [str(line)[:ERROR_TEXT] for line in content["traceback"]][-ERROR_LINES:]
+            name, text = str(content["ename"])[:ERROR_TEXT], str(content["evalue"])[:ERROR_TEXT]
+            return nbformat.v4.new_output(kind, ename=name, evalue=text, traceback=lines)
+        data = {name: item for name, item in content["data"].items() if isinstance(item, str) and name in PASSIVE}
         return nbformat.v4.new_output(kind, data=data)
 
 

@@ -110,7 +110,7 @@ def _lying(base: str, value: str) -> Case:
     code = EVERYTHING.format(base=f"({base})", hash=f"{base}.__hash__")
     return forge(
         f"lying-{base}",
-        f"Returns a {base} of a subclass whose operators say yes to everything.",
+        f"Returns an object of a subclass of {base} whose operators say yes to everything.",
         code,
         functions=returning(f"Everything({value})"),
     )
@@ -870,12 +870,12 @@ def largest(xs):
     ),
     spoil(
         "error-flood",
-        "Raises an error with a text of 6 MB and sends thirty more of 1 MB.",
+        "Raises an error with a text of 6 MB and sends 300 more of 90 kB.",
         "largest",
         """
 kernel = get_ipython().kernel
-for _ in range(30):
-    content = {"ename": "Flood", "evalue": "flood", "traceback": ["flood " * 160_000]}
+for _ in range(300):
+    content = {"ename": "Flood", "evalue": "flood", "traceback": ["flood " * 300] * 50}
     kernel.session.send(kernel.iopub_socket, "error", content, kernel.get_parent("shell"), ident=b"error")
 raise ValueError("flood " * 1_000_000)
 """,
@@ -924,7 +924,7 @@ def largest(xs):
     ),
     spoil(
         "threads",
-        "Leaves fifty threads that print, and one that answers tests with True.",
+        "Leaves fifty threads that print for ever.",
         "largest",
         """
 import threading, time
@@ -1154,7 +1154,15 @@ def _odd_metadata(notebook: NotebookNode) -> None:
 
 def _script(notebook: NotebookNode) -> None:
     mark = "<script>/* llmlabs-hostile-script */</script>"
-    code = f"from IPython.display import HTML, Javascript, display\ndisplay(HTML({mark!r}), Javascript({mark[8:-9]!r}))"
+    bundles = [{kind: f"'\">{mark}"} for kind in ("image/png", "image/svg+xml", "text/latex", "text/markdown", "x/y")]
+    code = f"""
+from IPython.display import HTML, Javascript, display, publish_display_data
+display(HTML({mark!r}), Javascript({mark[8:-9]!r}))
+for bundle in {bundles!r}:
+    publish_display_data(bundle)
+print({mark!r})
+raise ValueError({mark!r})
+"""
     notebook.cells.append(nbformat.v4.new_code_cell(code))
     notebook.cells.append(nbformat.v4.new_markdown_cell(f"{mark}<img src=x onerror='/* llmlabs-hostile-script */'>"))
 
@@ -1293,11 +1301,6 @@ CASES = [*VALUES, *KERNEL, *PATCHED, *REPLIES, *LOOKING, *HARM, *GAMING, *NOTEBO
 
 # What the engine does not hold yet: graded alone, must fail, and is to be taken out of here when it is mended.
 WEAK = {
-    "error-flood": "errors are kept whatever their size: the feedback has 35 MB",
-    "lone-surrogates": "no score: the cell cannot be sent to the kernel",
-    "long-number": "no score: the ValueError of json is no JSONDecodeError",
-    "long-number-renamed": "stops the grading of the class: the same in find_notebooks",
-    "many-outputs": "outputs are limited for each cell, not in all: the feedback has 20 MB",
+    "error-flood": "a cell may put out errors without number: the feedback has 27 MB",
     "swapped-sockets": "the worker's ZeroMQ follows the links to a socket of the host when it connects again",
-    "timestamp-garbage": "stops the grading of the class: nbgrader cannot read the time",
 }
