@@ -131,6 +131,13 @@ def test_what_was_repaired_is_said(
     assert rebuild(solved, source).notes == [note]
 
 
+def test_edited_text_is_the_course_s_again_without_a_note(solved: NotebookNode, source: NotebookNode) -> None:
+    solved.cells[0].source = "# Mine <script>alert(1)</script>"
+    rebuilt = rebuild(solved, source)
+    assert rebuilt.notes == []
+    assert rebuilt.notebook.cells[0].source == source.cells[0].source
+
+
 def test_a_deleted_answer_counts_as_unanswered(solved: NotebookNode, source: NotebookNode) -> None:
     solved.cells.remove(cell(solved, "add"))
     rebuilt = rebuild(solved, source)

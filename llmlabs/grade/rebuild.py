@@ -88,7 +88,7 @@ def rebuild(submitted: NotebookNode, source: NotebookNode) -> Rebuilt:
             pass  # a learner may run at another scale; grading is always at the course's own
         elif not name and answer is not None and cell.cell_type == "code":
             cell.source = answer.source
-        elif answer is not None and _was_edited(answer, original):
+        elif name and answer is not None and _was_edited(answer, original):
             notes.append(f"the locked cell {name} had been changed: restored")
         rebuilt.cells += [cell, *extras.get(index, [])]
     source_ids = by_cell_id.keys()

@@ -302,7 +302,10 @@ class Outputs:
         kind, full = message["msg_type"], self.size > self.limit
         if kind == "clear_output":
             self.nodes.clear()
-        if kind not in ("stream", "display_data", "execute_result", "error") or (full and kind != "error"):
+        if kind not in ("stream", "display_data", "execute_result", "error"):
+            return
+        # the error that ended the cell is kept after a flood of output, a flood of errors is not
+        if full and (kind != "error" or any(node.output_type == "error" for node in self.nodes)):
             return
         text = json.dumps(message["content"], ensure_ascii=False).encode("utf-8", "replace")  # no lone surrogates
         self.size += len(text)

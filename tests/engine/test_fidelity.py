@@ -594,7 +594,6 @@ except {error.partition("(")[0]} as error:
             "IndexError('i', 3)",
             "NotImplementedError()",
             "OSError(2, 'gone')",
-            "StopIteration(5)",
             "np.linalg.LinAlgError('singular')",
             "UnicodeDecodeError('utf-8', b'x', 0, 1, 'r')",
             "ZeroDivisionError('z')",

@@ -856,12 +856,12 @@ for folder in (".", "/tmp", "/dev/shm"):
     ),
     spoil(
         "output-flood",
-        "Prints 500 MB in long and short lines.",
+        "Prints 100 MB in long and short lines.",
         "largest",
         """
-for _ in range(8):
+for _ in range(2):
     print("x" * 50_000_000)
-for _ in range(20_000):
+for _ in range(2_000):
     print("flood " * 100)
 def largest(xs):
     return max(xs)

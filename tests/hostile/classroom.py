@@ -30,7 +30,7 @@ from llmlabs.verify.submissions import answered
 from .cases import EXERCISES, FULL, LAB, RIGHT, SECTION, WRONG, Case
 from .host import Host
 
-LIMITS = Limits(cell_seconds=5, call_seconds=3, total_seconds=20, grace_seconds=1.5)
+LIMITS = Limits(cell_seconds=8, call_seconds=5, total_seconds=30, grace_seconds=1.5)
 SEED = "private-7f3a91"
 SCRIPT = "llmlabs-hostile-script"
 MARKS = ("sleep 4321.5",)
