@@ -1301,6 +1301,5 @@ CASES = [*VALUES, *KERNEL, *PATCHED, *REPLIES, *LOOKING, *HARM, *GAMING, *NOTEBO
 
 # What the engine does not hold yet: graded alone, must fail, and is to be taken out of here when it is mended.
 WEAK = {
-    "error-flood": "a cell may put out errors without number: the feedback has 27 MB",
     "swapped-sockets": "the worker's ZeroMQ follows the links to a socket of the host when it connects again",
 }
