@@ -60,7 +60,8 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
             data = catalogue.find_root() / "data"
             data = data if data.is_dir() else scratch
             wall = settings.limits.total_seconds + settings.limits.start_seconds
-            box = Box(scratch, data, wall_seconds=wall, gpu=settings.gpu, environment=ENVIRONMENT)
+            environment = {**ENVIRONMENT, "LLMLABS_DATA": str(data)}
+            box = Box(scratch, data, wall_seconds=wall, gpu=settings.gpu, environment=environment)
         return run_submission(
             notebook,
             kernel_manager_factory=lambda: sandboxed_kernel_manager(
