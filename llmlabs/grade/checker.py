@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import importlib
 import inspect
 import json
 import operator
@@ -17,10 +18,10 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from socket import socketpair
-from typing import Any
+from typing import Any, Protocol
 from unittest import mock
 
 from llmlabs.grade.proxy import OpaqueError, Proxy
@@ -39,11 +40,12 @@ from llmlabs.lab import testing
 
 _FUNCTION_FIELDS = {"__name__", "__qualname__", "__doc__", "__annotations__", "__module__"}
 _SEEDS = (("random", "seed"), ("numpy.random", "seed"), ("torch", "manual_seed"))
+MEMORY_BYTES = 8 * 2**30  # of a checker: a test may build much from a small result
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 # unless this process's environment says otherwise: one core, no window for plots, no hub
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "HF_HUB_OFFLINE": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "HF_HUB_OFFLINE": "1"}
 # errors whose own words say enough
 _CLEAR = (OpaqueError, UnsendableError, SubmissionError, NameError, ImportError, SyntaxError)
 
@@ -292,26 +294,55 @@ def serve(connection: Connection, message_bytes: int, depth: int) -> None:
             connection.send_bytes(json.dumps(["outcome", result]).encode())
 
 
+class Process(Protocol):
+    """What is used of `subprocess.Popen`."""
+
+    def poll(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def wait(self) -> int: ...
+
+
 class Checker:
     """A checker process, seen from the worker that starts it. Its streams are closed and its session is its own.
 
     `start` returns at once, so that the checker's imports run while the kernel starts.
     """
 
-    def __init__(self, connection: Connection, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, connection: Connection, process: Process) -> None:
         self.connection, self.process, self.ready = connection, process, False
 
     @classmethod
-    def start(cls, imports: list[str], *, seed: str = "", message_bytes: int, depth: int) -> Checker:
+    def start(
+        cls,
+        imports: list[str],
+        *,
+        seed: str = "",
+        message_bytes: int,
+        depth: int,
+        fork: Callable[[list[str], Mapping[str, str], int], Process] | None = None,
+    ) -> Checker:
+        """Start a checker.
+
+        Args:
+            imports: the import statements of the locked cells.
+            seed: the grader's private seed of the hidden tests' inputs.
+            message_bytes, depth: the size of a message and the depth of a value that are taken from the submission.
+            fork: makes the process of a warm one that has imported the modules; it gets the command, the environment
+                and the descriptor of the connection. Without it, or if it raises OSError, a new program is started.
+        """
         ours, theirs = socketpair()
-        code = "import sys; from llmlabs.grade import checker; checker.main(*map(int, sys.argv[1:]))"
+        # -P: a file of the student's must not stand in for a module
+        command = [sys.executable, "-P", "-m", __name__, str(message_bytes), str(depth)]
+        environment = {**ENVIRONMENT, **os.environ, **({"LLMLABS_SEED": seed} if seed else {})}
+        process: Process | None = None
         with theirs:
-            process = subprocess.Popen(
-                # -P: a file of the student's must not stand in for a module
-                [sys.executable, "-P", "-c", code, str(theirs.fileno()), str(message_bytes), str(depth)],
-                env={**_ENVIRONMENT, **os.environ, **({"LLMLABS_SEED": seed} if seed else {})},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+            if fork:
+                with contextlib.suppress(OSError):
+                    process = fork(command, environment, theirs.fileno())
+            process = process or subprocess.Popen(
+                command,
+                env=environment,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
@@ -352,6 +383,18 @@ class Checker:
         self.process.wait()
 
 
-def main(descriptor: int, message_bytes: int, depth: int) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # until here, stderr told why a checker does not start
-    serve(Connection(descriptor), message_bytes, depth)
+def main(message_bytes: str, depth: str) -> None:
+    """Be a checker; its standard input is the connection."""
+    import resource  # not there on Windows, where this file is only imported
+
+    connection = Connection(os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 2)  # until here, stderr told why a checker does not start
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    serve(connection, int(message_bytes), int(depth))
+
+
+if __name__ == "__main__":
+    # under its real name, not as __main__: the classes of a test are known by that module
+    importlib.import_module("llmlabs.grade.checker").main(*sys.argv[1:])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from llmlabs import catalogue
-from llmlabs.grade.provisioner import sandboxed_kernel_manager
+from llmlabs.grade.checker import Checker
+from llmlabs.grade.provisioner import fork_checker, sandboxed_kernel_manager
 from llmlabs.grade.sandbox import Box, SandboxUnavailable, available_layers
 from llmlabs.grade.submission import Limits, SubmissionRun, run_submission
 from llmlabs.notebook import locked_imports
@@ -53,6 +56,8 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
         SandboxUnavailable: if a box is asked for and cannot be had.
         RuntimeError: if the kernel or the checker cannot be started, which says nothing about the submission.
     """
+    modules = preload(notebook)
+    fork = partial(fork_checker, preload=modules)
     with tempfile.TemporaryDirectory(prefix="llmlabs-") as folder:
         scratch = Path(folder)
         box = None
@@ -65,22 +70,55 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
         return run_submission(
             notebook,
             kernel_manager_factory=lambda: sandboxed_kernel_manager(
-                box, warm=settings.warm, preload=preload(notebook), blocking=True
+                box, warm=settings.warm, preload=modules, blocking=True
             ),
             cwd=scratch,
             limits=settings.limits,
             env=_environment(os.environ),
             seed=settings.seed,
+            checker_factory=partial(Checker.start, fork=fork) if settings.warm else Checker.start,
         )
 
 
 def preload(notebook: NotebookNode) -> tuple[str, ...]:
-    """The modules that the lab's locked cells import, but the course's own, which may start work when imported."""
-    names: dict[str, None] = {}
+    """The modules that a warm process imports for a lab.
+
+    They are the engine's own part of every kernel, what the locked cells import, and what the course's functions import
+    when they are called, such as scikit-learn in `digits()`.
+    """
+    names: dict[str, None] = {"llmlabs.grade.driver": None}
     for node in locked_imports(notebook):
-        found = [node.module or ""] if hasattr(node, "module") else [alias.name for alias in node.names]
-        names |= dict.fromkeys(name for name in found if name and not name.startswith("llmlabs"))
+        names |= dict.fromkeys(_modules(node))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("llmlabs.lab."):
+            names |= dict.fromkeys(_imported_when_called(str(node.module), [alias.name for alias in node.names]))
+    if "matplotlib.pyplot" in names:
+        names["matplotlib_inline.backend_inline"] = None
     return tuple(names)
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+
+
+@cache
+def _functions(module: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a module, which is read and not imported."""
+    spec = importlib.util.find_spec(module)
+    tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _imported_when_called(module: str, called: list[str]) -> Iterator[str]:
+    """What the functions `called` of a module, and those of its functions which they use, import."""
+    functions = dict(_functions(module))
+    while called:
+        if not (function := functions.pop(called.pop(), None)):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                yield from _modules(node)
+            elif isinstance(node, ast.Name):
+                called.append(node.id)
 
 
 @cache

@@ -27,6 +27,7 @@ from llmlabs.grade.execute import Settings, describe_sandbox
 from llmlabs.grade.jobs import Job, Record, RecordStore
 from llmlabs.grade.pool import run_in_pool
 from llmlabs.grade.rebuild import UnreadableSubmissionError, find_notebooks, read_bytes
+from llmlabs.grade.submission import Limits
 from llmlabs.nbgrader_course import convert, course_directory, load_config
 from llmlabs.notebook import grade_id, graded_cells_by_exercise, points
 
@@ -75,6 +76,7 @@ class Options:
         workers: processes on this machine; default: one per core.
         scheduler: address of a Dask scheduler to use instead.
         sandbox: run the students' code in a box; without one it can do whatever the grader can.
+        limits: the seconds and bytes that each notebook may use.
     """
 
     students: tuple[str, ...] = ()
@@ -82,6 +84,7 @@ class Options:
     workers: int | None = None
     scheduler: str = ""
     sandbox: bool = True
+    limits: Limits = field(default_factory=Limits)
 
 
 def grade_section(
@@ -131,7 +134,7 @@ def find_submissions(root: Path, section: str, students: Iterable[str] = ()) -> 
     return [path for student, path in found.items() if not wanted or student in wanted]
 
 
-def make_job(source: Source, student: str, file: Path | None, *, sandbox: bool = True) -> Job:
+def make_job(source: Source, student: str, file: Path | None, options: Options) -> Job:
     """The job of grading one file; `file` is None if the lab was not handed in."""
     submission: bytes | str = ""
     if file is not None:
@@ -147,7 +150,10 @@ def make_job(source: Source, student: str, file: Path | None, *, sandbox: bool =
         submission=submission,
         source=nbformat.writes(source.notebook),
         settings=Settings(
-            sandbox=sandbox, seed=os.environ.get("LLMLABS_SEED", ""), gpu=source.lab.accelerator == "required"
+            sandbox=options.sandbox,
+            seed=os.environ.get("LLMLABS_SEED", ""),
+            limits=options.limits,
+            gpu=source.lab.accelerator == "required",
         ),
     )
 
@@ -177,9 +183,7 @@ def _grade(
     for submission in submissions:
         student = submission.parent.name
         files, notes[student] = find_notebooks(submission, notebooks)
-        jobs[student] = [
-            make_job(source, student, files.get(source.lab.name), sandbox=options.sandbox) for source in sources
-        ]
+        jobs[student] = [make_job(source, student, files.get(source.lab.name), options) for source in sources]
 
     records = {} if options.force else {job: record for job in _all(jobs) if (record := store.load(job))}
     todo = [job for job in _all(jobs) if job not in records]

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from llmlabs import catalogue
 from llmlabs.build.builder import read_sources
-from llmlabs.grade.grading import make_job
+from llmlabs.grade.grading import Options, make_job
 from llmlabs.grade.jobs import RecordStore, run_job
 
 
@@ -32,7 +32,8 @@ class SubmissionExporter(NotebookExporter):
         root = Path(self.parent.coursedir.root)
         which = resources["nbgrader"]
         [source] = read_sources(root, catalogue.load(root), f"{which['assignment']}/{which['notebook']}")
-        job = make_job(source, which["student"], Path(filename), sandbox=os.environ.get("LLMLABS_SANDBOX", "1") != "0")
+        options = Options(sandbox=os.environ.get("LLMLABS_SANDBOX", "1") != "0")
+        job = make_job(source, which["student"], Path(filename), options)
         store = RecordStore(root)
         record = store.load(job)
         if record is None:

@@ -63,6 +63,10 @@ class WarmProvisioner(LocalProvisioner):
     running: RunningBox | None = None
     _folder: Path | None = None
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._pinned: list[int] = []
+
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Choose the sockets, then do what jupyter_client does."""
         self.warm = self.warm and sys.platform == "linux" and os.environ.get("LLMLABS_WARM") != "0"
@@ -72,8 +76,7 @@ class WarmProvisioner(LocalProvisioner):
         if (self.warm or self.box) and manager and not self._folder:
             self._folder = Path(tempfile.mkdtemp(prefix="k", dir=runtime_folder()))
             manager.transport = "ipc"
-            # "box" is a link into the box, so that the address stays when a restart makes a new one
-            manager.ip = str(self._folder / "box/k" if self.box else self._folder / "k")
+            manager.ip = str(self._folder / "k")
             manager.connection_file = str(self._folder / "kernel.json")
         prepared: dict[str, Any] = await super().pre_launch(**kwargs)
         return prepared
@@ -91,13 +94,15 @@ class WarmProvisioner(LocalProvisioner):
         self.process = process  # type: ignore[assignment]
         self.pid, self.pgid = process.pid, None  # no group: signals go to the process, that is to its keeper
         assert self._folder
-        sockets = self._folder / "box" if self.box else self._folder
+        sockets = self.running.root / RUN.relative_to("/") if self.running else self._folder
         with contextlib.suppress(TimeoutError):  # a client that connects too early tries again after 0.1 s only
             async with asyncio.timeout(SOCKET_SECONDS):
                 while len(list(sockets.glob("k-?"))) < 5 and process.poll() is None:
                     await asyncio.sleep(0.004)
         if process.error:
             raise OSError(f"The kernel did not start: {process.error}")
+        if self.running:
+            self._pin(sockets)
         return self.connection_info
 
     def _start(self, cmd: list[str], options: Mapping[str, Any]) -> KernelProcess | None:
@@ -109,7 +114,7 @@ class WarmProvisioner(LocalProvisioner):
             try:
                 if Path(cmd[0]) != Path(sys.executable) or cmd[1:3] != ["-m", "ipykernel_launcher"]:
                     raise OSError(f"this is not the ipykernel of {sys.executable}: {' '.join(cmd)}")
-                own = {} if self.box else {name: environment[name] for name in _USER if name in environment}
+                own = {} if self.box else _own(environment)
                 preload = self.preload or os.environ.get("LLMLABS_PRELOAD", "").split()
                 return self._launch(cmd, options, connect_zygote(preload, allowed_environment(environment) | own))
             except OSError as error:
@@ -121,10 +126,26 @@ class WarmProvisioner(LocalProvisioner):
         if self.running:
             self.running.kill()
         self.running = RunningBox(box)
-        link, file = self._folder / "box", self._folder / "kernel.json"
-        link.unlink(missing_ok=True)
-        link.symlink_to(self.running.root / RUN.relative_to("/"))
-        self.running.write(RUN / file.name, file.read_text().replace(str(link), str(RUN)))
+        file = self._folder / "kernel.json"
+        self.running.write(RUN / file.name, file.read_text().replace(str(self._folder), str(RUN)))
+
+    def _pin(self, sockets: Path) -> None:
+        """Link the addresses to the sockets that are there now, before any code of the student's has run.
+
+        That code could put a link to a socket of the host in their place, where ZeroMQ would connect again.
+        """
+        assert self._folder
+        self._unpin()
+        for path in sockets.glob("k-?"):
+            descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._pinned.append(descriptor)
+            link = self._folder / path.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+
+    def _unpin(self) -> None:
+        while self._pinned:
+            os.close(self._pinned.pop())
 
     def _launch(self, cmd: list[str], options: Mapping[str, Any], warm: socket.socket | None) -> KernelProcess:
         with Path(os.devnull).open("r+") as nothing:
@@ -151,8 +172,35 @@ class WarmProvisioner(LocalProvisioner):
         """End the box with all that runs in it, and remove the sockets' folder."""
         if self.running:
             self.running.kill()
+        self._unpin()
         if self._folder and folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def fork_checker(
+    command: Sequence[str], environment: Mapping[str, str], connection: int, *, preload: Sequence[str]
+) -> KernelProcess:
+    """A checker forked from a warm process of its own kind, which no student's code is ever forked from.
+
+    Args:
+        command: what would start it cold.
+        environment: its environment, with the private seed; the warm process does not get that.
+        connection: the descriptor of its end of the connection.
+        preload: names of modules in the order of import, beside the checker.
+
+    Raises:
+        OSError: it cannot be forked; the message has the reason.
+    """
+    if sys.platform != "linux" or os.environ.get("LLMLABS_WARM") == "0":
+        raise OSError("no warm start is wanted, or possible, here")
+    warm = connect_zygote((zygote.CHECKER, *preload), allowed_environment(environment) | _own(environment))
+    with Path(os.devnull).open("r+") as nothing:
+        request = {"argv": list(command), "env": dict(environment), "cwd": os.fspath(Path.cwd()), "box": None}
+        return KernelProcess(request, [connection, nothing.fileno(), nothing.fileno()], warm)
+
+
+def _own(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in _USER if name in environment}
 
 
 def runtime_folder() -> Path:

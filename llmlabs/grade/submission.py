@@ -122,24 +122,10 @@ class Kernel:
         """
         public = {name: value for name, value in env.items() if name != SECRET}
         self.manager.start_kernel(env=public, cwd=str(cwd), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        context: zmq.Context[Any] = zmq.Context()
-        context.setsockopt(zmq.MAXMSGSIZE, 2 * self.limits.message_bytes)
-        context.setsockopt(zmq.LINGER, 0)
-        self.client: BlockingKernelClient = self.manager.client(context=context)
-        self.client.session.unpack = self._unpack
-        self.client.start_channels(hb=False)
-        self.client.wait_for_ready(timeout=self.limits.start_seconds)
-        self.channels = {
-            self.client.shell_channel.socket: self.client.shell_channel,
-            self.client.stdin_channel.socket: self.client.stdin_channel,
-            self.client.iopub_channel.socket: self.client.iopub_channel,
-        }
-        self.poller = zmq.Poller()
-        for socket in self.channels:
-            self.poller.register(socket, zmq.POLLIN)
         self.alive = True
-        self.deadline = time.monotonic() + self.limits.total_seconds
         try:
+            self._wait_until_ready()
+            self.deadline = time.monotonic() + self.limits.total_seconds
             status, _ = self.run("import llmlabs.grade.driver\ndel llmlabs", self.limits.start_seconds, silent=True)
         except KernelLostError as lost:
             status = str(lost)
@@ -147,6 +133,43 @@ class Kernel:
             raise RuntimeError(
                 f"the kernel could not import llmlabs.grade.driver: is llmlabs installed there? ({status})"
             )
+
+    def _wait_until_ready(self) -> None:
+        """Connect, and wait until the kernel answers and what it puts out arrives.
+
+        jupyter_client's `wait_for_ready` does the same, and then lets 0.2 s pass without any output.
+
+        Raises:
+            KernelLostError: if that does not come in `start_seconds`.
+        """
+        until, requests = time.monotonic() + self.limits.start_seconds, set()
+        self._connect()
+        while time.monotonic() < until:
+            requests.add(self.client.kernel_info())
+            with suppress(TimeoutError):
+                pause = time.monotonic() + 0.1
+                while message := self.receive(pause):
+                    if message["msg_type"] == "status" and message["parent_header"].get("msg_id") in requests:
+                        return
+        raise KernelLostError("crash", f"it did not answer within {self.limits.start_seconds:g} s")
+
+    def _connect(self) -> None:
+        """Open the kernel's channels, each with a bound on what waits in it: messages and bytes of each."""
+        context: zmq.Context[Any] = zmq.Context()
+        context.setsockopt(zmq.LINGER, 0)
+        self.client: BlockingKernelClient = self.manager.client(context=context)
+        self.client.session.unpack = self._unpack
+        context.setsockopt(zmq.RCVHWM, 32)
+        context.setsockopt(zmq.MAXMSGSIZE, 16 * self.limits.output_bytes)
+        channels = [self.client.iopub_channel]  # made now, with these options
+        context.setsockopt(zmq.RCVHWM, 4)
+        context.setsockopt(zmq.MAXMSGSIZE, 2 * self.limits.message_bytes)
+        channels[:0] = [self.client.shell_channel, self.client.stdin_channel]
+        self.client.start_channels(hb=False)
+        self.channels = {channel.socket: channel for channel in channels}
+        self.poller = zmq.Poller()
+        for socket in self.channels:
+            self.poller.register(socket, zmq.POLLIN)
 
     @staticmethod
     def _unpack(data: bytes) -> Any:

@@ -42,6 +42,7 @@ from typing import Any, NoReturn
 
 MAX_REQUEST = 1 << 20
 REPLY_SECONDS = 60.0
+CHECKER = "llmlabs.grade.checker"  # what can be forked beside kernels; never from a process that also forks kernels
 
 # What any kernel start imports, part of it late
 _KERNEL_MODULES = """
@@ -257,7 +258,7 @@ def _kill_orphans() -> None:
 
 
 def _become_kernel(request: Mapping[str, Any], files: Sequence[int], connection: socket.socket, *, warm: bool) -> None:
-    """Be the kernel; returns at its end."""
+    """Be the kernel, or the checker; returns at its end."""
     import resource  # not there on Windows, where this file is only imported
 
     os.setsid()
@@ -282,6 +283,9 @@ def _become_kernel(request: Mapping[str, Any], files: Sequence[int], connection:
         numpy_random.seed()
     if torch := sys.modules.get("torch"):
         torch.default_generator.seed()
+    if CHECKER in request["argv"]:
+        importlib.import_module(CHECKER).main(*request["argv"][4:])  # after "python -P -m llmlabs.grade.checker"
+        return
     from ipykernel.kernelapp import IPKernelApp
 
     sys.argv = ["ipykernel_launcher", *request["argv"][3:]]  # after "python -m ipykernel_launcher"

@@ -57,8 +57,8 @@ class Lab:
         self.kernel, self.checker = Kernel(KernelManager(kernel_name="python3"), limits), self.start_checker()
 
     def start_checker(self) -> Checker:
-        sizes = {"message_bytes": self.limits.message_bytes, "depth": self.limits.depth}
-        return Checker.start(self.imports, seed="the-private-seed", **sizes)
+        message_bytes, depth = self.limits.message_bytes, self.limits.depth
+        return Checker.start(self.imports, seed="the-private-seed", message_bytes=message_bytes, depth=depth)
 
     def start(self, folder: Path) -> None:
         self.kernel.start(environment(), folder)

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,9 +20,7 @@ import nbformat
 import psutil
 from nbformat import NotebookNode
 
-from llmlabs.grade import grading
 from llmlabs.grade.grading import Grade, Options, Report, grade_section
-from llmlabs.grade.jobs import Job
 from llmlabs.grade.submission import Limits
 from llmlabs.notebook import BEGIN_HIDDEN, END_HIDDEN, is_test
 from llmlabs.verify.submissions import answered
@@ -183,12 +181,6 @@ def grade_class(
     """Hand in all cases, and the honest students' work, in a built course, and grade it."""
     release = nbformat.read(root / "release" / SECTION / f"{LAB}.ipynb", as_version=4)
     host = Host(root)
-    make_job = grading.make_job
-
-    def short(*args: Any, **kwargs: Any) -> Job:
-        job = make_job(*args, **kwargs)
-        return replace(job, settings=replace(job.settings, limits=LIMITS))
-
     with ExitStack() as stack:
         stack.callback(host.close)
         for case in cases:
@@ -197,7 +189,6 @@ def grade_class(
             hand_in(root, release, Case(name, "", points, answers=answers), host.port)
         folder = stack.enter_context(own_zygotes())
         stack.enter_context(mock.patch.dict(os.environ, LLMLABS_SEED=SEED))
-        stack.enter_context(mock.patch.object(grading, "make_job", short))
-        report = grade_section(root, SECTION, Options(workers=2), say=say)
+        report = grade_section(root, SECTION, Options(workers=2, limits=LIMITS), say=say)
         survivors = find_survivors(folder)
         return Classroom(root, report, survivors, host.reached())

@@ -29,7 +29,7 @@ from llmlabs.grade.sandbox import find_bubblewrap
 from llmlabs.notebook import grade_id, graded_cells_by_exercise, is_test
 
 from .boxed import RUN_SECONDS
-from .cases import CASES, EXERCISES, LAB, SECTION, WEAK, Case
+from .cases import CASES, EXERCISES, LAB, SECTION, Case
 from .classroom import PAGE_BYTES, SEED, Classroom, grade_class, hand_in, hidden_lines
 
 HERE = Path(__file__).resolve().parent
@@ -165,21 +165,12 @@ def engine_outcome(case: Case, room: Classroom, hidden: list[str]) -> Outcome:
 
 
 def grade_with_engine(course: Path, hidden: list[str]) -> dict[str, Outcome]:
-    """Grade all in one class with the honest; the known weaknesses alone."""
-    found: dict[str, Outcome] = {}
-    for names in [[case.name for case in CASES if case.name not in WEAK], *([name] for name in WEAK)]:
-        cases = [case for case in CASES if case.name in names]
-        with tempfile.TemporaryDirectory(prefix="engine-") as folder:
-            root = Path(folder) / "mini"
-            shutil.copytree(course, root)
-            try:
-                room = grade_class(root, cases, with_honest=len(names) > 1, say=print)
-            except Exception as error:
-                print(f"{names}: {error}")
-                found |= {name: Outcome(None, ["the grading of the class stopped"]) for name in names}
-            else:
-                found |= {case.name: engine_outcome(case, room, hidden) for case in cases}
-    return found
+    """Grade all in one class with the honest."""
+    with tempfile.TemporaryDirectory(prefix="engine-") as folder:
+        root = Path(folder) / "mini"
+        shutil.copytree(course, root)
+        room = grade_class(root, CASES, say=print)
+        return {case.name: engine_outcome(case, room, hidden) for case in CASES}
 
 
 def write_page(rows: list[tuple[Case, Outcome, Outcome]], path: Path) -> None:

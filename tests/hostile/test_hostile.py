@@ -14,7 +14,7 @@ from llmlabs.grade.sandbox import SandboxUnavailable, available_layers
 from llmlabs.notebook import grade_id
 from llmlabs.verify.submissions import answered
 
-from .cases import CASES, LAB, SECTION, WEAK, Case
+from .cases import CASES, LAB, SECTION, Case
 from .classroom import (
     LIMITS,
     PAGE_BYTES,
@@ -31,7 +31,7 @@ from .classroom import (
 HONEST = {name: points for name, _, points in honest()}
 BY_NAME = {case.name: case for case in CASES}
 
-IN_CLASS = [case.name for case in CASES if case.name not in WEAK]
+IN_CLASS = list(BY_NAME)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def room(sandbox: None, built_mini: Path, tmp_path_factory: pytest.TempPathFacto
     """The class, graded once."""
     root = tmp_path_factory.mktemp("hostile") / "mini"
     shutil.copytree(built_mini, root)
-    return grade_class(root, [BY_NAME[name] for name in IN_CLASS])
+    return grade_class(root, CASES)
 
 
 @pytest.fixture(scope="module")
@@ -102,19 +102,6 @@ def test_no_script_of_a_student_is_in_the_feedback(room: Classroom) -> None:
     assert f"<script>/* {SCRIPT}" not in page
     assert f"onerror='/* {SCRIPT}" not in page
     assert f'onerror="/* {SCRIPT}' not in page
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(reason=why, strict=True)) for name, why in WEAK.items()]
-)
-def test_a_known_weakness(sandbox: None, built_mini: Path, tmp_path: Path, hidden: list[str], name: str) -> None:
-    root = tmp_path / "mini"
-    shutil.copytree(built_mini, root)
-    case = BY_NAME[name]
-    alone = grade_class(root, [case], with_honest=False)
-    assert alone.points(name) == case.points
-    assert (alone.reached, alone.survivors, alone.leaks(name, hidden)) == ([], [], [])
-    assert alone.page_path(name).stat().st_size < PAGE_BYTES
 
 
 @pytest.mark.parametrize("loop", ["all(map(lambda x: add(x, x) == 2 * x, [1, 2]))", "sum(map(add, [1], [2])) < 1"])
