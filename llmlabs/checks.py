@@ -119,7 +119,8 @@ def grades(root: Path, jobs: int | None, say: Say) -> None:
     """Through the engine that grades students: solution, blank release, wrong and right answers earn what is due."""
     from llmlabs.verify.verify import verify_lab
 
-    problems = [problem for source in _sources(root) for problem in verify_lab(root, source, say, jobs=jobs)]
+    reports = [verify_lab(root, source, say, jobs=jobs) for source in _sources(root)]
+    problems = [problem for report in reports for problem in report.problems]
     if problems:
         raise CourseError("\n".join(problems), "Mend the tests or the answers that the lines name.")
 

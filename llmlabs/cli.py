@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,7 @@ from llmlabs.errors import CourseError
 
 if TYPE_CHECKING:
     from llmlabs.grade.grading import Grade, Report
+    from llmlabs.verify.verify import LabReport
 
 app = typer.Typer(
     help="Build, run and grade the LLM Labs course.",
@@ -145,8 +146,24 @@ def verify(selector: Selector = "", jobs: Jobs = None) -> None:
         from llmlabs.verify.verify import verify_lab
 
         sources = read_sources(root, catalogue.load(root), selector)
-        if problems := [problem for source in sources for problem in verify_lab(root, source, say, jobs=jobs)]:
+        reports = [verify_lab(root, source, say, jobs=jobs) for source in sources]
+        console.print(verify_table(reports))
+        if problems := [problem for report in reports for problem in report.problems]:
             raise CourseError("\n".join(problems), "Mend the tests, or the answers that the lines name.")
+
+
+def verify_table(reports: Sequence[LabReport]) -> Table:
+    """A row per exercise, with what was graded of it and how often it was not graded rightly."""
+    table = Table(box=None)
+    for title in ("exercise", "points", "tests", "wrong answers", "right answers", "problems"):
+        table.add_column(title, justify="left" if title == "exercise" else "right")
+    for report in reports:
+        table.add_row(f"[bold]{report.name}[/bold]", *[""] * 4, str(len(report.problems)))
+        for exercise, numbers in report.exercises.items():
+            problems = sum(exercise in problem for problem in report.problems)
+            counted = [f"{numbers[kind]:g}" for kind in ("points", "tests", "wrong", "right")]
+            table.add_row(f"  {exercise}", *counted, str(problems))
+    return table
 
 
 @app.command()

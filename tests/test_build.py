@@ -99,6 +99,7 @@ def test_a_solution_that_does_not_run_is_not_written(mini: Path) -> None:
     assert not (mini / SOLUTION).exists()
 
 
+ADD = 'assert add(2, 3) == 5, f"add(2, 3) should be 5, got {add(2, 3)}'
 DEFECTS = [
     ('"grade_id": "double"', '"grade_id": "add"', "'add' is used already"),
     ('"points": 5', '"points": 4', "the points do not add up with course.yml: add: source 5, course.yml 6"),
@@ -118,6 +119,20 @@ DEFECTS = [
     ('# %% tags=["parameters"]', "# %%", "one cell tagged parameters"),
     ("# # Arithmetic\n", "# Arithmetic\n", "not a title"),
     ('"locked": true, "points": 1', '"locked": false, "points": 1', "not locked"),
+    (
+        f'{ADD}: is it a sum?"',
+        "def check():\n    assert add(1, 1) == 2\n\n\nassert add(2, 3) == 5",
+        "check(), which asserts",
+    ),
+    (f'{ADD}: is it a sum?"', "assert add(2, 3) == 5, add(1, 1) == 2", "an assertion is a condition"),
+    (f'{ADD}: is it a sum?"', "assert (add(2, 3) == 5, 'a sum')", "assertion of a tuple"),
+    ("assert add(2, 3) == 5", "assert add(2, 3) == add(2, 3)", "the student's value with itself"),
+    ("assert add(2, 3) == 5", "due = add(2, 3)\nassert add(2, 3) == due", "the student's value with itself"),
+    ("assert add(2, 3) == 5", "assert add(2, 3) == add(1, 3) + 1", "every assertion compares the student's"),
+    ("assert double([1, 2]) == [2, 4]", "assert len(double([1, 2])) == 2", "points for shapes and types alone"),
+    ("Add two numbers: a and b.", "Add two numbers.", "no docstring mentions a, b of add()"),
+    ('    """Add two numbers: a and b."""\n', "    # of a and b\n", "add() has no docstring"),
+    ("assert add(2, 3) == 5", "assert add(2, three) == 5", "it needs three, which no cell above it defines"),
 ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from llmlabs.build.lint_graders import lint_graders
 from llmlabs.catalogue import Lab
 from llmlabs.notebook import (
     BEGIN_HIDDEN,
@@ -64,6 +65,7 @@ def lint(notebook: NotebookNode, path: Path, lab: Lab, grade_ids: dict[str, Path
             )
         elif name:
             grade_ids[name] = path
+    problems += [Problem(path, name, what, mend) for name, what, mend in lint_graders(notebook)]
     problems += [Problem(path, "the whole file", what, mend) for what, mend in _lab_faults(notebook, path, lab)]
     return problems
 

@@ -28,6 +28,8 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
+# what libraries import at the first use, a second or more of it
+IMPORTED_LATER = {"torch": "torch._dynamo", "matplotlib.pyplot": "matplotlib_inline.backend_inline"}
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,17 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
 def preload(notebook: NotebookNode) -> tuple[str, ...]:
     """The modules that a warm process imports for a lab.
 
-    They are the engine's own part of every kernel, what the locked cells import, and what the course's functions import
-    when they are called, such as scikit-learn in `digits()`.
+    They are the engine's own part of every kernel, what the locked cells import, and what is imported only at the first
+    use, by libraries or by the course's functions, such as scikit-learn by `digits()`.
     """
     names: dict[str, None] = {"llmlabs.grade.driver": None}
     for node in locked_imports(notebook):
         names |= dict.fromkeys(_modules(node))
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("llmlabs.lab."):
             names |= dict.fromkeys(_imported_when_called(str(node.module), [alias.name for alias in node.names]))
-    if "matplotlib.pyplot" in names:
-        names["matplotlib_inline.backend_inline"] = None
+    for name, later in IMPORTED_LATER.items():
+        if name in names:
+            names[later] = None
     return tuple(names)
 
 

@@ -1,26 +1,53 @@
-"""Does the grader of a lab grade rightly? Known submissions go through the engine that grades students."""
+"""Does the grader of a lab grade rightly? Submissions whose grade is known go through the engine that grades students.
+
+An exercise's answers are graded in company: the k-th wrong answer of every exercise makes one submission, for their
+tests are independent. Where that gives anything but what is due, the answer is graded once more alone, and that counts.
+"""
 
 from __future__ import annotations
 
+import copy
+import itertools
+import json
 import os
+import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import nbformat
+from nbclient import NotebookClient
+from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearHiddenTests
 from nbgrader.utils import determine_grade
 
 from llmlabs.build.builder import Source
 from llmlabs.errors import CourseError
-from llmlabs.grade.execute import Settings, execute, sandbox_available
+from llmlabs.grade.execute import ENVIRONMENT, Settings, execute, preload, sandbox_available
+from llmlabs.grade.provisioner import sandboxed_kernel_manager
 from llmlabs.grade.rebuild import rebuild
-from llmlabs.notebook import grade_id, graded_cells_by_exercise, is_solution, is_test
+from llmlabs.notebook import (
+    BEGIN_HIDDEN,
+    END_HIDDEN,
+    grade_id,
+    graded_cells_by_exercise,
+    is_solution,
+    is_test,
+    points,
+)
 from llmlabs.verify.answers import Answer, answers_path, read_answers
 from llmlabs.verify.submissions import answered, solutions
 
 MIN_WRONG, MIN_RIGHT = 3, 1
+REPORTS = Path("build") / "verify"
+SECONDS = 60  # of a cell in a plain notebook
+LEAK_LENGTH = 25  # shorter lines of a hidden test may be anybody's
+SOUGHT_IN_MEMORY = 40
+REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -30,83 +57,243 @@ class Case:
     Attributes:
         name: what it is, in words.
         answers: the text of its solution cells, by grade_id; the others stay blank.
-        exercise: run this exercise only, or the whole notebook if empty.
-        full: the exercises that must earn all their points; the tests of the others must earn none.
-        wrong: the wrong answer that it holds, if it does.
+        due: by exercise what its tests must give: all points (True), none (False), or what is due to an answer: all
+            points, or the failure that it names. The tests of other exercises are not run.
+        whole: run every cell, the ungraded experiments too.
     """
 
     name: str
     answers: dict[str, str]
-    full: tuple[str, ...] = ()
-    exercise: str = ""
-    wrong: Answer | None = None
+    due: dict[str, bool | Answer]
+    whole: bool = False
 
 
-def cases_of(source: Source, answers: list[Answer]) -> list[Case]:
-    """The solution, the blank release, each exercise solved alone, and every wrong and right answer alone."""
-    exercises = tuple(graded_cells_by_exercise(source.notebook))
-    solved = {exercise: solutions(source.notebook, [exercise]) for exercise in exercises}
-    cases = [Case("the solution", solutions(source.notebook), exercises), Case("the blank release", {})]
-    cases += [Case(f"{exercise} solved alone", solved[exercise], (exercise,), exercise) for exercise in exercises]
-    for answer in answers:
-        texts = solved[answer.exercise] | {answer.exercise: answer.source}
-        name = f"{answer.exercise}, {answer.kind} answer {answer.name!r}"
-        if answer.kind == "right":
-            cases.append(Case(name, texts, (answer.exercise,), answer.exercise))
-        else:
-            cases.append(Case(name, texts, (), answer.exercise, answer))
-    return cases
+@dataclass
+class Outcome:
+    """How a case went: problems by exercise, what each test earned and said, and the notebook as it ran."""
+
+    case: Case
+    notebook: NotebookNode
+    earned: dict[str, tuple[float, str]]
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
-def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: int | None = None) -> list[str]:
-    """Grade every known submission of a lab.
+@dataclass
+class LabReport:
+    """What `verify_lab` found.
+
+    Attributes:
+        name: section/lab.
+        exercises: by exercise the numbers of points, tests, wrong and right answers.
+        outcomes: how each case went.
+        problems: what is not as it should be, one line each; none means that the lab is graded rightly.
+        seconds: wall time.
+    """
+
+    name: str
+    exercises: dict[str, dict[str, float]]
+    outcomes: list[Outcome] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def summary(self) -> str:
+        wrong, right = (sum(numbers[kind] for numbers in self.exercises.values()) for kind in ("wrong", "right"))
+        state = f"{len(self.problems)} PROBLEMS" if self.problems else "all graded as is due"
+        return (
+            f"{self.name}: {wrong:g} wrong and {right:g} other right answers of {len(self.exercises)} exercises in "
+            f"{len(self.outcomes)} submissions, {state} ({self.seconds:.0f} s)"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        cases = [
+            {"name": o.case.name, "seconds": round(o.seconds, 2), "points": {k: v[0] for k, v in o.earned.items()}}
+            for o in self.outcomes
+        ]
+        return {
+            "lab": self.name,
+            "ok": not self.problems,
+            "seconds": round(self.seconds, 1),
+            "problems": self.problems,
+            "exercises": self.exercises,
+            "cases": cases,
+        }
+
+
+def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: int | None = None) -> LabReport:
+    """Grade every known submission of a lab, and write build/verify/SECTION/LAB.json.
+
+    What must hold: the solution earns all points and the blank release none; each exercise solved alone earns its own;
+    each wrong answer fails by the test that it names, in the words that it names; every other right answer earns all
+    points; the tests in a plain notebook's kernel give solution, blank release and right answers the same; repeated
+    runs give the same grades and messages; and no hidden test is in the release, the solution, the feedback or the
+    memory of the process that runs the submission.
 
     Args:
         root: the course's folder.
         source: the lab.
         say: takes one line of progress.
-        jobs: how many run at a time; default: one per core.
+        jobs: how many submissions run at a time; default: one per core.
 
-    Returns:
-        What was graded wrongly, one line each.
+    Raises:
+        CourseError: if the lab is not built, or its answers cannot be read.
     """
+    started = time.monotonic()
     path = root / "release" / f"{source.name}.ipynb"
     if not path.is_file():
         raise CourseError(f"{path.relative_to(root)} is missing.", "Run: llmlabs build")
     release = nbformat.read(path, as_version=4)
     answers = read_answers(answers_path(root, source.section, source.lab))
-    problems = [f"{source.name}: {problem}" for problem in _missing_answers(source, answers)]
+    report = LabReport(source.name, _numbers(source, answers), problems=_missing_answers(source, answers))
     cases = cases_of(source, answers)
+    say(f"{source.name}: {len(answers)} answers of {len(report.exercises)} exercises in {len(cases)} submissions")
+    verifier = Verifier(source, release)
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        for case, found in zip(cases, pool.map(lambda case: check_case(case, source, release), cases), strict=True):
-            problems += [f"{source.name}, {case.name}: {problem}" for problem in found]
-            say(f"{source.name}, {case.name}: " + ("; ".join(found) or "as it should be"))
-    wrong = sum(answer.kind == "wrong" for answer in answers)
-    say(f"{source.name}: {len(cases)} submissions, {wrong} wrong and {len(answers) - wrong} other right answers")
-    return problems
+        engine = pool.map(verifier.run, cases)
+        plain = pool.map(verifier.run_plain, [case for case in cases if _runs_plain(case)])
+        repeated = pool.map(verifier.run, [case for case in _repeated(cases) for _ in range(REPEATS)])
+        memory = pool.submit(verifier.search_memory)
+        for outcome in engine:
+            report.outcomes.append(outcome)
+            for exercise, found in outcome.problems.items():
+                report.problems += [f"{_name_in(outcome.case, exercise)}: {problem}" for problem in found]
+        by_name = {outcome.case.name: outcome for outcome in report.outcomes}
+        for outcome in plain:
+            report.problems += _differences(by_name[outcome.case.name], outcome, "in a plain notebook", messages=False)
+        for outcome in repeated:
+            report.problems += _differences(by_name[outcome.case.name], outcome, "when it is graded again")
+        report.problems += verifier.leaks(root, report.outcomes) + memory.result()
+    report.problems = [f"{source.name}: {problem}" for problem in report.problems]
+    report.seconds = time.monotonic() - started
+    for problem in report.problems:
+        say(problem)
+    say(report.summary())
+    written = root / REPORTS / f"{source.name}.json"
+    written.parent.mkdir(parents=True, exist_ok=True)
+    written.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+    return report
 
 
-def check_case(case: Case, source: Source, release: NotebookNode) -> list[str]:
-    """Grade one known submission and return what is not as it should be."""
-    notebook = rebuild(answered(release, case.answers), source.notebook).notebook
-    if case.exercise:
-        notebook.cells = [cell for cell in notebook.cells if cell.id in _needed_cells(source.notebook, case.exercise)]
-    notebook = execute(notebook, Settings(sandbox=sandbox_available())).notebook
-    tests = {grade_id(cell): cell for cell in notebook.cells if is_test(cell)}
-    if case.wrong:
-        return _wrong_answer_problems(case.wrong, tests)
-    due = {
-        grade_id(cell)
-        for exercise, cells in graded_cells_by_exercise(source.notebook).items()
-        for cell in cells
-        if exercise in case.full
-    }
-    problems = []
-    for name, cell in tests.items():
-        earned, most = determine_grade(cell)
-        if earned != (most if name in due else 0):
-            problems.append(f"{name} earns {earned:g} of {most:g} ({message_of(cell) or 'no message'})")
-    return problems
+def cases_of(source: Source, answers: list[Answer]) -> list[Case]:
+    """The solution, the blank release, each exercise solved alone, and all wrong and right answers in company."""
+    exercises = tuple(graded_cells_by_exercise(source.notebook))
+    solved = {exercise: solutions(source.notebook, [exercise]) for exercise in exercises}
+    everything = solutions(source.notebook)
+    cases = [
+        Case("the solution", everything, dict.fromkeys(exercises, True), whole=True),
+        Case("the solution without its experiments", everything, dict.fromkeys(exercises, True)),
+        Case("the blank release", {}, dict.fromkeys(exercises, False), whole=True),
+    ]
+    for alone in exercises:
+        cases.append(Case(f"{alone} solved alone", solved[alone], {name: name == alone for name in exercises}))
+    for kind in ("wrong", "right"):
+        columns = [[answer for answer in answers if (answer.exercise, answer.kind) == (e, kind)] for e in exercises]
+        for number, company in enumerate(itertools.zip_longest(*columns), start=1):
+            present = [answer for answer in company if answer]
+            texts = {key: text for a in present for key, text in (solved[a.exercise] | {a.exercise: a.source}).items()}
+            cases.append(Case(f"{kind} answers, number {number}", texts, {a.exercise: a for a in present}))
+    return cases
+
+
+def alone(case: Case, exercise: str, source: Source) -> Case:
+    """The part of a case that is about one exercise."""
+    needed = solutions(source.notebook, [exercise])
+    texts = {name: text for name, text in case.answers.items() if name in needed}
+    return Case(case.name, texts, {exercise: case.due[exercise]})
+
+
+class Verifier:
+    """Runs the cases of one lab."""
+
+    def __init__(self, source: Source, release: NotebookNode) -> None:
+        self.source, self.release = source, release
+        self.settings = Settings(sandbox=sandbox_available())
+        self.hidden = _hidden_lines(source.notebook, known=nbformat.writes(release) + str(solutions(source.notebook)))
+
+    def notebook(self, case: Case) -> NotebookNode:
+        """The submission of a case, rebuilt as grading does, with the cells that the case is about."""
+        notebook = rebuild(answered(self.release, case.answers), self.source.notebook).notebook
+        if not case.whole:
+            needed = {cell_id for exercise in case.due for cell_id in _needed_cells(self.source.notebook, exercise)}
+            notebook.cells = [cell for cell in notebook.cells if cell.id in needed]
+        return notebook
+
+    def run(self, case: Case) -> Outcome:
+        """Grade a case with the engine; an answer that gets what is not due in company is graded once more alone."""
+        started = time.monotonic()
+        outcome = self._graded(case, execute(self.notebook(case), self.settings).notebook)
+        outcome.seconds = time.monotonic() - started
+        if len(case.due) > 1 and any(isinstance(due, Answer) for due in case.due.values()):
+            for exercise in list(outcome.problems):
+                single = alone(case, exercise, self.source)
+                again = self._graded(single, execute(self.notebook(single), self.settings).notebook)
+                outcome.problems.pop(exercise)
+                outcome.problems |= again.problems
+        return outcome
+
+    def run_plain(self, case: Case) -> Outcome:
+        """Grade a case as nbgrader by itself would: the tests run in the notebook's own kernel.
+
+        nbgrader takes anything on stderr for a failure; that part of it is left out.
+        """
+        notebook = self.notebook(Case(case.name, case.answers, case.due))
+        run_in_plain_kernel(notebook)
+        for cell in notebook.cells:
+            cell.outputs = [output for output in cell.get("outputs", []) if output.output_type != "stream"]
+        return self._graded(case, notebook)
+
+    def search_memory(self) -> list[str]:
+        """Grade the solution, and search the memory of its process for the hidden tests."""
+        case = Case(
+            "memory", solutions(self.source.notebook), dict.fromkeys(graded_cells_by_exercise(self.release), True)
+        )
+        notebook = self.notebook(case)
+        notebook.cells.append(memory_probe(self.hidden))
+        found = text_of_outputs(execute(notebook, self.settings).notebook.cells[-1])
+        if not found.startswith("searched"):
+            return [f"the memory of the submission's process could not be searched: {found}"]
+        return [f"hidden test in the memory of the submission's process: {line}" for line in found.splitlines()[1:]]
+
+    def leaks(self, root: Path, outcomes: list[Outcome]) -> list[str]:
+        """Where a line of a hidden test can be seen by a student."""
+        texts = {"release": nbformat.writes(self.release)}
+        solution = root / "solutions" / f"{self.source.name}.ipynb"
+        if solution.is_file():
+            texts["solutions"] = solution.read_text(encoding="utf-8")
+        for outcome in outcomes:
+            shown, _ = ClearHiddenTests().preprocess(copy.deepcopy(outcome.notebook), ResourcesDict())
+            texts[f"the feedback on {outcome.case.name}"] = nbformat.writes(shown)
+        return [
+            f"a line of a hidden test is in {place}: {line}"
+            for place, text in texts.items()
+            for line in self.hidden
+            if json.dumps(line, ensure_ascii=False)[1:-1] in text
+        ]
+
+    def _graded(self, case: Case, notebook: NotebookNode) -> Outcome:
+        tests = {grade_id(cell): cell for cell in notebook.cells if is_test(cell)}
+        outcome = Outcome(case, notebook, {})
+        for exercise, cells in graded_cells_by_exercise(self.source.notebook).items():
+            if exercise not in case.due:
+                continue
+            theirs = {grade_id(cell): tests[grade_id(cell)] for cell in cells if grade_id(cell) in tests}
+            for name, cell in theirs.items():
+                outcome.earned[name] = float(determine_grade(cell)[0]), message_of(cell)
+            if found := _problems(case.due[exercise], {name: outcome.earned[name] for name in theirs}, cells):
+                outcome.problems[exercise] = found
+        return outcome
+
+
+def run_in_plain_kernel(notebook: NotebookNode) -> None:
+    """Run all cells in a kernel of their own, as a student does; the outputs are put into the notebook."""
+    environment = {**os.environ, **ENVIRONMENT}
+    manager = sandboxed_kernel_manager(None, preload=preload(notebook))
+    client = NotebookClient(notebook, km=manager, allow_errors=True, timeout=SECONDS, interrupt_on_timeout=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="llmlabs-plain-") as folder:
+            client.execute(cwd=folder, env=environment)
+    finally:
+        manager.kill_tree()
 
 
 def message_of(cell: NotebookNode) -> str:
@@ -114,16 +301,101 @@ def message_of(cell: NotebookNode) -> str:
     return " ".join(output.evalue for output in cell.outputs if output.output_type == "error")
 
 
-def _wrong_answer_problems(answer: Answer, tests: dict[str, NotebookNode]) -> list[str]:
-    if answer.fails not in tests:
+def text_of_outputs(cell: NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs) + message_of(cell)
+
+
+def _name_in(case: Case, exercise: str) -> str:
+    due = case.due[exercise]
+    return f"{exercise}, {due.kind} answer {due.name!r}" if isinstance(due, Answer) else f"{case.name}, {exercise}"
+
+
+def _problems(due: bool | Answer, earned: dict[str, tuple[float, str]], cells: list[NotebookNode]) -> list[str]:
+    """What is not as it should be with the tests of one exercise."""
+    if _is_wrong(due):
+        return _wrong_answer_problems(due, earned)
+    most = {grade_id(cell): points(cell) for cell in cells}
+    return [
+        f"{name} earns {got:g} of {most[name]:g} ({message or 'no message'})"
+        for name, (got, message) in earned.items()
+        if got != (most[name] if due else 0)
+    ]
+
+
+def _is_wrong(due: bool | Answer) -> TypeGuard[Answer]:
+    return isinstance(due, Answer) and due.kind == "wrong"
+
+
+def _wrong_answer_problems(answer: Answer, earned: dict[str, tuple[float, str]]) -> list[str]:
+    if answer.fails not in earned:
         return [f"its header names {answer.fails}, which is no test of the exercise"]
-    message = message_of(tests[answer.fails])
+    message = earned[answer.fails][1]
     if not message:
-        others = [name for name, cell in tests.items() if message_of(cell)]
+        others = [name for name, (_, text) in earned.items() if text]
         return [f"{answer.fails} does not catch it" + (f", {', '.join(others)} does" if others else "")]
     if answer.says not in message:
         return [f"the message of {answer.fails} lacks {answer.says!r}: {message}"]
     return []
+
+
+def _runs_plain(case: Case) -> bool:
+    """Whether a case is graded in a plain notebook as well: solution, blank release and right answers are."""
+    company = len(case.due) > 1 and "alone" not in case.name
+    return company and case.name != "the solution" and not any(map(_is_wrong, case.due.values()))
+
+
+def _repeated(cases: list[Case]) -> list[Case]:
+    """The cases that are graded again: the solution's exercises, and the first company of wrong answers."""
+    wrong = [case for case in cases if any(map(_is_wrong, case.due.values()))]
+    return [case for case in cases if case.name == "the solution without its experiments"] + wrong[:1]
+
+
+def _differences(first: Outcome, second: Outcome, how: str, *, messages: bool = True) -> list[str]:
+    return [
+        f"{first.case.name}: {name} earns {first.earned[name][0]:g}, but {second.earned[name][0]:g} {how} "
+        f"({second.earned[name][1] or 'no message'})"
+        for name in second.earned
+        if (first.earned[name] != second.earned[name] if messages else first.earned[name][0] != second.earned[name][0])
+    ]
+
+
+def _hidden_lines(source: NotebookNode, known: str) -> list[str]:
+    """The lines of the hidden tests, but short ones and those that are in what students may know."""
+    lines: dict[str, None] = {}
+    for cell in source.cells:
+        for part in cell.source.split(BEGIN_HIDDEN)[1:]:
+            inner = (line.strip() for line in part.partition(END_HIDDEN)[0].splitlines())
+            lines |= dict.fromkeys(line for line in inner if len(line) >= LEAK_LENGTH)
+    return [line for line in lines if json.dumps(line, ensure_ascii=False)[1:-1] not in known and line not in known]
+
+
+def memory_probe(lines: list[str]) -> NotebookNode:
+    """A cell that searches its own process's memory for lines, which it gets in halves so as not to find itself."""
+    sought = sorted(lines, key=len, reverse=True)[:SOUGHT_IN_MEMORY]
+    halves = [(line[: len(line) // 2].encode(), line[len(line) // 2 :].encode()) for line in sought]
+    code = f"""
+found = set()
+with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
+    for area, rights, *_ in [line.split() for line in maps]:
+        if rights[:2] != "rw":
+            continue
+        start, end = (int(place, 16) for place in area.split("-"))
+        try:
+            memory.seek(start)
+            data = memory.read(end - start)
+        except OSError:
+            continue
+        for number, (first, second) in enumerate({halves!r}):
+            at = data.find(first)
+            while at >= 0 and number not in found:
+                after = at + len(first)
+                if data[after : after + len(second)] == second:
+                    found.add(number)
+                at = data.find(first, at + 1)
+        del data
+print("searched for {len(halves)} lines", *(f"line {{number}} of them" for number in sorted(found)), sep="\\n")
+"""
+    return nbformat.v4.new_code_cell(code, id="memory-probe")
 
 
 def _needed_cells(source: NotebookNode, exercise: str) -> set[str]:
@@ -145,14 +417,24 @@ def _needed_cells(source: NotebookNode, exercise: str) -> set[str]:
     return needed
 
 
+def _numbers(source: Source, answers: list[Answer]) -> dict[str, dict[str, float]]:
+    return {
+        exercise: {
+            "points": sum(map(points, cells)),
+            "tests": len(cells),
+            **{kind: sum((a.exercise, a.kind) == (exercise, kind) for a in answers) for kind in ("wrong", "right")},
+        }
+        for exercise, cells in graded_cells_by_exercise(source.notebook).items()
+    }
+
+
 def _missing_answers(source: Source, answers: list[Answer]) -> list[str]:
     exercises = graded_cells_by_exercise(source.notebook)
     problems = [f"answers name {a.exercise}, which is no exercise" for a in answers if a.exercise not in exercises]
-    for exercise in exercises:
-        wrong = sum(answer.exercise == exercise and answer.kind == "wrong" for answer in answers)
-        right = sum(answer.exercise == exercise and answer.kind == "right" for answer in answers)
-        if wrong < MIN_WRONG or right < MIN_RIGHT:
+    for exercise, numbers in _numbers(source, answers).items():
+        if numbers["wrong"] < MIN_WRONG or numbers["right"] < MIN_RIGHT:
             problems.append(
-                f"{exercise} has {wrong} wrong and {right} right answers; at least {MIN_WRONG} and {MIN_RIGHT} are due"
+                f"{exercise} has {numbers['wrong']:g} wrong and {numbers['right']:g} right answers; at least "
+                f"{MIN_WRONG} and {MIN_RIGHT} are due"
             )
     return problems

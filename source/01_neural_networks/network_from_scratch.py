@@ -558,9 +558,10 @@ assert ratio["relu small"] < 1e-10 and ratio["relu large"] > 1e10, "a bad start 
 
 
 # %% nbgrader={"grade": false, "grade_id": "scratch-optimizers", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
-# Each step takes a parameter, its gradient (float64 arrays of one shape, neither is changed) and a state, which is {} at the
-# first step and then what the last step returned. It returns (new parameter, new state): a float64 array of the same shape,
-# and a dict with what you want to remember (numbers and arrays). Names and defaults are those of torch.optim.
+# Each step takes a parameter param, its gradient grad (float64 arrays of one shape, neither is changed), a state, which is {}
+# at the first step and then what the last step returned, and the learning rate lr. It returns (new parameter, new state): a
+# float64 array of the same shape, and a dict with what you want to remember (numbers and arrays). Names and defaults are
+# those of torch.optim.
 def sgd_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-3, momentum: float = 0.0
 ) -> tuple[ndarray, dict]:
@@ -574,7 +575,7 @@ def sgd_step(
 def rmsprop_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
 ) -> tuple[ndarray, dict]:
-    """One step of RMSprop; eps is added to the root, not under it."""
+    """One step of RMSprop; alpha is the share of the old average that is kept; eps is added to the root, not under it."""
     ### BEGIN SOLUTION
     square = alpha * state.get("square", 0.0) + (1.0 - alpha) * grad**2
     return param - lr * grad / (np.sqrt(square) + eps), {"square": square}

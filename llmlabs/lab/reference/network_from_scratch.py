@@ -175,9 +175,10 @@ def backward(
     return grads
 
 
-# Each step takes a parameter, its gradient (float64 arrays of one shape, neither is changed) and a state, which is {} at the
-# first step and then what the last step returned. It returns (new parameter, new state): a float64 array of the same shape,
-# and a dict with what you want to remember (numbers and arrays). Names and defaults are those of torch.optim.
+# Each step takes a parameter param, its gradient grad (float64 arrays of one shape, neither is changed), a state, which is {}
+# at the first step and then what the last step returned, and the learning rate lr. It returns (new parameter, new state): a
+# float64 array of the same shape, and a dict with what you want to remember (numbers and arrays). Names and defaults are
+# those of torch.optim.
 def sgd_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-3, momentum: float = 0.0
 ) -> tuple[ndarray, dict]:
@@ -189,7 +190,7 @@ def sgd_step(
 def rmsprop_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
 ) -> tuple[ndarray, dict]:
-    """One step of RMSprop; eps is added to the root, not under it."""
+    """One step of RMSprop; alpha keeps the average of squares; eps is added to the root, not under it."""
     square = alpha * state.get("square", 0.0) + (1.0 - alpha) * grad**2
     return param - lr * grad / (np.sqrt(square) + eps), {"square": square}
 
