@@ -124,7 +124,7 @@ def _untrusted(tree: ast.Module, students: set[str]) -> Iterator[tuple[str, str]
     assertions = list(_asserting(tree))
     for node in assertions:
         sides = _sides(node)
-        expanded = [ast.dump(_expand(side, made)) for side in sides]
+        expanded = [ast.dump(_expand(side, made, students)) for side in sides]
         if len(sides) == 2 and expanded[0] == expanded[1] and _read(sides[0]) & theirs:
             yield (
                 f"an assertion compares the student's value with itself: {ast.unparse(node)[:80]}",
@@ -155,7 +155,7 @@ def _definitions(tree: ast.Module) -> dict[str, ast.expr]:
         if isinstance(node, ast.Assign):
             pairs = [pair for target in node.targets for pair in _pairs(target, node.value)]
         elif isinstance(node, ast.For | ast.comprehension):
-            pairs = [(name, ast.Tuple([value], ast.Load())) for name, value in _pairs(node.target, node.iter)]
+            pairs = [(name, _element(value)) for name, value in _pairs(node.target, node.iter)]
         elif isinstance(node, ast.AugAssign):
             pairs = [(name, node.value) for name in _read(node.target)] * 2
         else:
@@ -163,6 +163,11 @@ def _definitions(tree: ast.Module) -> dict[str, ast.expr]:
         for name, value in pairs:
             found.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else ast.Tuple(values, ast.Load()) for name, values in found.items()}
+
+
+def _element(iterable: ast.expr) -> ast.expr:
+    """What a loop takes from an iterable: of a variable that may hold pairs of results and expectations, unknown."""
+    return ast.Tuple([] if isinstance(iterable, ast.Name) else [iterable], ast.Load())
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
@@ -182,24 +187,15 @@ def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
         for one, part in zip(inner, parts, strict=True):
             yield from _pairs(one, part)
     else:
-        yield from ((name, ast.Tuple([value], ast.Load())) for name in _read(target))
+        yield from ((name, _element(value)) for name in _read(target))
 
 
-class _Expand(ast.NodeTransformer):
-    def __init__(self, made: dict[str, ast.expr]) -> None:
-        self.made, self.open = made, 8
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        value = self.made.get(node.id)
-        if value is None or isinstance(value, ast.Tuple) or self.open <= 0:
-            return ast.Name(node.id, ast.Load())
-        self.open -= 1
-        return self.visit(ast.parse(ast.unparse(value), mode="eval").body)
-
-
-def _expand(node: ast.expr, made: dict[str, ast.expr]) -> ast.AST:
-    """An expression with the values of variables in their places."""
-    return _Expand(made).visit(ast.parse(ast.unparse(node), mode="eval").body)
+def _expand(node: ast.expr, made: dict[str, ast.expr], students: set[str]) -> ast.expr:
+    """What a variable that holds a call of the student's was made by; anything else as it is."""
+    value = made.get(node.id) if isinstance(node, ast.Name) else None
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in students:
+        return value
+    return node
 
 
 def _sides(node: ast.Assert | ast.Call) -> list[ast.expr]:
@@ -248,16 +244,17 @@ def _undefined(tree: ast.Module, known: set[str]) -> Iterator[tuple[str, str]]:
 def _silent_docstrings(cell: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Arguments of a solution cell's functions that neither a docstring nor a comment of the cell mentions."""
     described = "\n".join(re.findall(r"#.*", cell))
-    functions: list[ast.FunctionDef] = []
+    functions: list[tuple[ast.FunctionDef, bool]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
             described += "\n" + (ast.get_docstring(node) or "")
         if isinstance(node, ast.Module | ast.ClassDef):
-            functions += [inner for inner in node.body if isinstance(inner, ast.FunctionDef)]
-    for function in functions:
+            described_here = isinstance(node, ast.ClassDef) and ast.get_docstring(node) is not None
+            functions += [(inner, described_here) for inner in node.body if isinstance(inner, ast.FunctionDef)]
+    for function, described_above in functions:
         if function.name.startswith("_") and function.name != "__init__":
             continue
-        if not ast.get_docstring(function) and function.name != "__init__":
+        if not ast.get_docstring(function) and not described_above and function.name != "__init__":
             yield f"{function.name}() has no docstring", "The docstring is the specification: say what it returns."
         given = function.args
         every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
