@@ -190,7 +190,7 @@ def sgd_step(
 def rmsprop_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
 ) -> tuple[ndarray, dict]:
-    """One step of RMSprop; alpha keeps the average of squares; eps is added to the root, not under it."""
+    """One step of RMSprop; alpha is the share of the old average that is kept; eps is added to the root, not under it."""
     square = alpha * state.get("square", 0.0) + (1.0 - alpha) * grad**2
     return param - lr * grad / (np.sqrt(square) + eps), {"square": square}
 
