@@ -53,6 +53,9 @@ grade: setup ## grade submitted/ of one section: make grade SECTION=01_neural_ne
 data: setup ## check every file of data/ against its card
 	@$(LLMLABS) data verify
 
+mutate: setup ## put small mistakes into every solution and write docs/grader-quality.md: which do the tests miss?
+	@$(LLMLABS) mutate
+
 browser-test: setup ## check JupyterLab, formgrader and jupytext in a headless Chromium
 	@$(BIN)/python -m pytest tests/browser --browser
 
@@ -64,4 +67,4 @@ clean: ## remove caches and what the demo made; never a person's work
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache llmlabs.egg-info
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup doctor demo test lab release solutions grade data browser-test lock clean
+.PHONY: help setup doctor demo test lab release solutions grade data mutate browser-test lock clean

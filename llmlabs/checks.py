@@ -115,6 +115,14 @@ def notebooks(root: Path, jobs: int | None, say: Say) -> None:
         raise CourseError("\n".join(failed), "Mend the source of each, then: llmlabs build")
 
 
+def mutants(root: Path, jobs: int | None, say: Say) -> None:
+    """docs/grader-quality.md is that of today's solutions, tests and answers."""
+    from llmlabs.verify.mutate import check_published
+
+    if problems := check_published(root, _sources(root)):
+        raise CourseError("\n".join(problems))
+
+
 def grades(root: Path, jobs: int | None, say: Say) -> None:
     """Through the engine that grades students: solution, blank release, wrong and right answers earn what is due."""
     from llmlabs.verify.verify import verify_lab
@@ -183,6 +191,7 @@ STEPS: dict[str, Callable[[Path, int | None, Say], None]] = {
     "types": types,
     "data": data,
     "drift": drift,
+    "mutants": mutants,
     "unit": unit,
     "notebooks": notebooks,
     "grades": grades,

@@ -167,6 +167,21 @@ def verify_table(reports: Sequence[LabReport]) -> Table:
 
 
 @app.command()
+def mutate(
+    selector: Selector = "",
+    again: Annotated[bool, typer.Option(help="Run also labs that have not changed since they were published.")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Put small mistakes into the solutions, see which the tests miss, and write docs/grader-quality.md."""
+    with course() as root:
+        needs_posix()
+        from llmlabs.verify.mutate import mutate as mutate_labs
+
+        if problems := mutate_labs(root, selector, again=again, jobs=jobs, say=say):
+            raise CourseError("\n".join(problems), "Read the survivors in docs/grader-quality.md; see CONTRIBUTING.md.")
+
+
+@app.command()
 def measure(selector: Selector) -> None:
     """Run solutions one at a time on two cores and write seconds and peak memory into course.yml."""
     from llmlabs.build.measure import measure as measure_labs

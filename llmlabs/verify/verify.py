@@ -214,7 +214,7 @@ class Verifier:
         """The submission of a case, rebuilt as grading does, with the cells that the case is about."""
         notebook = rebuild(answered(self.release, case.answers), self.source.notebook).notebook
         if not case.whole:
-            needed = {cell_id for exercise in case.due for cell_id in _needed_cells(self.source.notebook, exercise)}
+            needed = {cell_id for exercise in case.due for cell_id in needed_cells(self.source.notebook, exercise)}
             notebook.cells = [cell for cell in notebook.cells if cell.id in needed]
         return notebook
 
@@ -398,7 +398,7 @@ print("searched for {len(halves)} lines", *(f"line {{number}} of them" for numbe
     return nbformat.v4.new_code_cell(code, id="memory-probe")
 
 
-def _needed_cells(source: NotebookNode, exercise: str) -> set[str]:
+def needed_cells(source: NotebookNode, exercise: str) -> set[str]:
     """The ids of the cells before the first exercise (imports, data) and of one exercise."""
     needed: set[str] = set()
     run: set[str] = set()

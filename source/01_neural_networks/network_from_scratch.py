@@ -242,8 +242,9 @@ for size in (1.0, 9000.0):
     for name, ((loss, gradient), expected) in pairs.items():
         close(float(loss), expected.item(), err_msg=f"{name}, {why}")
         close(gradient, torch.autograd.grad(expected, t)[0].numpy(), strict=True, err_msg=f"gradient of {name}, {why}")
-with assert_raises(ValueError, msg="mse of shapes (5, 1) and (5,) should raise ValueError, not average over (5, 5)"):
-    mse(np.ones((5, 1)), np.ones(5))
+for one, other in (((5, 1), (5,)), ((5,), (5, 1))):
+    with assert_raises(ValueError, msg=f"mse of {one} and {other} should raise ValueError, not average over (5, 5)"):
+        mse(np.ones(one), np.ones(other))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -482,13 +483,13 @@ for scale in scales:  # gradients are proportional to d_logits
 # %% nbgrader={"grade": true, "grade_id": "scratch-backward-properties", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # Tested here: every gradient against PyTorch's autograd, five activations, with and without masks, arguments unchanged.
 ### BEGIN HIDDEN TESTS
-rng, sizes = np.random.default_rng(seed("scratch-backward-properties")), [5, 7, 6, 3]
+rng, sizes = np.random.default_rng(seed("scratch-backward-properties")), [5, 7, 6, 4, 3]
 params = [rng.normal(size=shape) for n, m in pairwise(sizes) for shape in ((n, m), m)]
-x, labels, drawn = rng.normal(size=(8, 5)), rng.integers(0, 3, 8), [rng.integers(0, 2, (8, n)) * 1.5 for n in (7, 6)]
+x, labels, drawn = rng.normal(size=(8, 5)), rng.integers(0, 3, 8), [rng.integers(0, 2, (8, n)) * 1.5 for n in (7, 6, 4)]
 for name, masks in [(n, m) for n in ("relu", "sigmoid", "tanh", "swish", "gelu") for m in ([], [drawn])]:
     t = [torch.tensor(p, requires_grad=True) for p in params]
     out = torch.tensor(x) @ t[0] + t[1]
-    for i in (0, 1):
+    for i in (0, 1, 2):
         bent = getattr(functional, {"swish": "silu"}.get(name, name))(out)
         out = bent * (torch.tensor(drawn[i]) if masks else 1.0) @ t[2 * i + 2] + t[2 * i + 3]
     expected = torch.autograd.grad(functional.cross_entropy(out, torch.tensor(labels)), t)
@@ -558,10 +559,9 @@ assert ratio["relu small"] < 1e-10 and ratio["relu large"] > 1e10, "a bad start 
 
 
 # %% nbgrader={"grade": false, "grade_id": "scratch-optimizers", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
-# Each step takes a parameter param, its gradient grad (float64 arrays of one shape, neither is changed), a state, which is {}
-# at the first step and then what the last step returned, and the learning rate lr. It returns (new parameter, new state): a
-# float64 array of the same shape, and a dict with what you want to remember (numbers and arrays). Names and defaults are
-# those of torch.optim.
+# Each step takes a parameter param, its gradient grad (float64 arrays of one shape, neither is changed), a state (at first {},
+# then what the last step returned) and the learning rate lr. It returns (new parameter, new state): a float64 array of the
+# same shape, and a dict with what you want to remember (numbers and arrays). Names and defaults are those of torch.optim.
 def sgd_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-3, momentum: float = 0.0
 ) -> tuple[ndarray, dict]:

@@ -175,10 +175,9 @@ def backward(
     return grads
 
 
-# Each step takes a parameter param, its gradient grad (float64 arrays of one shape, neither is changed), a state, which is {}
-# at the first step and then what the last step returned, and the learning rate lr. It returns (new parameter, new state): a
-# float64 array of the same shape, and a dict with what you want to remember (numbers and arrays). Names and defaults are
-# those of torch.optim.
+# Each step takes a parameter param, its gradient grad (float64 arrays of one shape, neither is changed), a state (at first {},
+# then what the last step returned) and the learning rate lr. It returns (new parameter, new state): a float64 array of the
+# same shape, and a dict with what you want to remember (numbers and arrays). Names and defaults are those of torch.optim.
 def sgd_step(
     param: ndarray, grad: ndarray, state: dict, lr: float = 1e-3, momentum: float = 0.0
 ) -> tuple[ndarray, dict]:
