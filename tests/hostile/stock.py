@@ -109,6 +109,8 @@ def grade_with_stock(case: Case, template: Path) -> Outcome:
         except subprocess.TimeoutExpired:
             return Outcome(None, ["it never ended"])
         except ValueError:
+            if done.stderr.startswith("bwrap:"):
+                raise RuntimeError(f"nbgrader could not be started in its box: {done.stderr}") from None
             return Outcome(None, ["nbgrader was killed"])
         return read_outcome(case, root, found)
 
