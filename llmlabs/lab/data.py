@@ -1,5 +1,7 @@
 """The data sets of the labs, each loaded offline from a package or from the course's data/ folder."""
 
+import base64
+import json
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -74,3 +76,79 @@ def austen(title: str) -> str:
     if title not in NOVELS:
         raise ValueError(f"there is no novel {title!r}; there are {', '.join(NOVELS)}")
     return (data_folder() / "austen" / f"{title}.txt").read_text(encoding="utf-8")
+
+
+class Vocabulary(NamedTuple):
+    """A byte-level vocabulary as tiktoken takes it: the rank of each token's bytes, and the pattern that cuts text."""
+
+    ranks: dict[bytes, int]
+    pattern: str
+
+
+def gpt2_merges() -> str:
+    """Load the 50,000 merges of GPT-2's tokenizer, the text of its merges.txt (data/gpt2_vocabulary/card.yml)."""
+    return (data_folder() / "gpt2_vocabulary" / "merges.txt").read_text(encoding="utf-8")
+
+
+def tekken() -> Vocabulary:
+    """Load Mistral's multilingual vocabulary of 130,072 tokens; data/tekken_vocabulary/card.yml describes it."""
+    folder = data_folder() / "tekken_vocabulary"
+    tokens = (folder / "tokens.txt").read_bytes().split()
+    ranks = {base64.b64decode(token): rank for rank, token in enumerate(tokens)}
+    return Vocabulary(ranks, (folder / "pattern.txt").read_text(encoding="utf-8").removesuffix("\n"))
+
+
+def interface_translations() -> dict[str, list[str]]:
+    """Load the same sentences in 16 languages, by BCP 47 tag; data/interface_translations/card.yml describes them."""
+    return {
+        path.stem: path.read_text(encoding="utf-8").splitlines()
+        for path in sorted((data_folder() / "interface_translations").glob("*.txt"))
+        if path.stem != "code"
+    }
+
+
+def sample_code() -> str:
+    """Load two modules of Python code, 30 kB; data/interface_translations/card.yml describes them."""
+    return (data_folder() / "interface_translations" / "code.txt").read_text(encoding="utf-8")
+
+
+class BankDocuments(NamedTuple):
+    """An invented bank's documents and customers' questions, with the documents that answer each.
+
+    `ids`, `titles`, `texts` (title, line end, content), `categories` and `internal` (whether the title says that the
+    document is for employees) have one entry a document. `relevant` has a set of documents, by their index, for each of
+    `questions`. `vectors` (N, 384) and `question_vectors` (Q, 384) are MiniLM's embeddings, float32 of length 1.
+    """
+
+    ids: list[str]
+    titles: list[str]
+    texts: list[str]
+    categories: list[str]
+    internal: NDArray[np.bool_]
+    vectors: NDArray[np.float32]
+    questions: list[str]
+    relevant: list[set[int]]
+    question_vectors: NDArray[np.float32]
+
+
+def bank_documents() -> BankDocuments:
+    """Load 698 documents and 81 questions with gold labels; data/bank_documents/card.yml describes them."""
+    folder = data_folder() / "bank_documents"
+    documents, questions = (
+        [json.loads(line) for line in (folder / f"{stem}.jsonl").read_text(encoding="utf-8").splitlines()]
+        for stem in ("documents", "questions")
+    )
+    vectors, question_vectors = (np.load(folder / f"{s}.npy").astype(np.float32) for s in ("documents", "questions"))
+    ids = [document["id"] for document in documents]
+    index = {name: number for number, name in enumerate(ids)}
+    return BankDocuments(
+        ids=ids,
+        titles=[document["title"] for document in documents],
+        texts=[f"{document['title']}\n{document['content']}" for document in documents],
+        categories=[document["category"] for document in documents],
+        internal=np.array(["internal" in document["title"].lower() for document in documents]),
+        vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        questions=[question["question"] for question in questions],
+        relevant=[{index[name] for name in question["relevant"]} for question in questions],
+        question_vectors=question_vectors / np.linalg.norm(question_vectors, axis=1, keepdims=True),
+    )
