@@ -17,6 +17,7 @@ if sys.platform == "win32":
         "test_checks.py",
         "test_grading.py",
         "test_mutate.py",
+        "test_resume.py",
         "test_verify.py",
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sysconfig
 import time
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -133,7 +134,10 @@ class RecordStore:
 def environment_hash() -> str:
     """A hash of what runs a submission besides itself: the installed packages and the code of llmlabs."""
     digest = hashlib.sha256()
-    for name in sorted(f"{found.metadata['Name']}=={found.version}" for found in distributions()):
+    # not all of sys.path, to which some packages add folders of their own when they are imported
+    paths = sysconfig.get_paths()
+    installed = distributions(path=list({paths["purelib"], paths["platlib"]}))
+    for name in sorted(f"{found.metadata['Name']}=={found.version}" for found in installed):
         digest.update(name.encode())
     package = Path(llmlabs.__file__).parent
     for folder in ("grade", "lab"):
