@@ -56,6 +56,9 @@ data: setup ## check every file of data/ against its card
 mutate: setup ## put small mistakes into every solution and write docs/grader-quality.md: which do the tests miss?
 	@$(LLMLABS) mutate
 
+bench: setup ## grade a class of 40 with stock nbgrader and with the engine, and write docs/benchmarks.md (30 minutes)
+	@$(BIN)/python -m benchmarks.grading
+
 browser-test: setup ## check JupyterLab, formgrader and jupytext in a headless Chromium
 	@$(BIN)/python -m pytest tests/browser --browser
 
@@ -67,4 +70,4 @@ clean: ## remove caches and what the demo made; never a person's work
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache llmlabs.egg-info
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup doctor demo test lab release solutions grade data mutate browser-test lock clean
+.PHONY: help setup doctor demo test lab release solutions grade data mutate bench browser-test lock clean

@@ -37,6 +37,7 @@ c.GenerateSolution.preprocessors = [
 ]
 
 # feedback/: hidden tests never leave the instructor's side
+c.GenerateFeedback.exporter_class = "llmlabs.grade.feedback.FeedbackExporter"
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
     "nbgrader.preprocessors.ClearHiddenTests",

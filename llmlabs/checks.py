@@ -55,7 +55,7 @@ def lint(root: Path, jobs: int | None, say: Say) -> None:
 
 def types(root: Path, jobs: int | None, say: Say) -> None:
     """mypy, the percent sources included."""
-    _run(root, "mypy", "llmlabs", "tests", "data")
+    _run(root, "mypy", "llmlabs", "tests", "data", "benchmarks")
     # a notebook uses a name again for something else; each file is a module of its own
     for path in _some(root, "source/*/*.py") + _some(root, "llmlabs/lab/reference/*.py"):
         _run(root, "mypy", "--config-file", "source/mypy.ini", str(path.relative_to(root)))

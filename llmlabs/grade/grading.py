@@ -195,21 +195,27 @@ def _grade(
         records[job] = record
         detail = f": {'; '.join(record.notes)}" if record.notes else ""
         say(f"[{len(records)}/{len(_all(jobs))}] {job.student} {job.lab}, {record.seconds:.1f} s{detail}")
+        record_if_complete(job.student)  # while the workers go on
 
     def failed(job: Job, why: str) -> None:
         notes[job.student].append(f"{job.lab} has no score: {why}")
         say(notes[job.student][-1])
 
+    def record_if_complete(student: str) -> None:
+        theirs = jobs[student]
+        if not all(job in records for job in theirs):
+            return
+        notes[student] += [note for job in theirs for note in records[job].notes]
+        try:
+            _record_once(root, config, section, student, [records[job] for job in theirs], theirs, options.force)
+        except CourseError as error:
+            notes[student].append(f"not recorded: {error.what}")
+            say(f"{student}: {notes[student][-1]}")
+
+    for student in jobs:
+        record_if_complete(student)
     if todo:
         run_in_pool(todo, done, failed, workers=options.workers, scheduler=options.scheduler)
-    for student, theirs in jobs.items():
-        if all(job in records for job in theirs):
-            notes[student] += [note for job in theirs for note in records[job].notes]
-            try:
-                _record_once(root, config, section, student, [records[job] for job in theirs], theirs, options.force)
-            except CourseError as error:
-                notes[student].append(f"not recorded: {error.what}")
-                say(f"{student}: {notes[student][-1]}")
     report = collect(root, config, sources, notes)
     export_csv(root / "grades.csv", report)
     return report
