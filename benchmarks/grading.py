@@ -196,24 +196,25 @@ PAGE_TEXT = """
 Made by `make bench` (`benchmarks/grading.py`, which says how it is measured). One run on a machine with {cores} cores
 ({machine}) and {memory:.0f} GiB, Python {python}, nbgrader {nbgrader}.
 
-{count} submissions of `{lab}`, a quarter each solved, half solved, blank, and solved but for one mistake; from the files
-handed in to points in the gradebook and feedback pages. Their own compute, the cells and tests themselves without any
-grader, is {own:.0f} s of one core, {each:.1f} s a notebook.
+{count} submissions of `{lab}`, a quarter each solved, half solved, blank, and solved but for one mistake; from the
+files handed in to points in the gradebook and feedback pages. Their own compute, the cells and tests themselves
+without any grader, is {own:.0f} s of one core, {each:.1f} s a notebook.
 
 {table}
 
 *Overhead* is what a notebook costs beyond its own compute: of all processors, and of a worker's time. Stock nbgrader
 runs one notebook at a time. *Points* is the sum over the class: the ways of the engine must agree. Two workers can at
-most halve a notebook's own compute, so the more a lab computes, the nearer "times stock" comes to the number of workers.
+most halve a notebook's own compute, so the more a lab computes, the nearer "times stock" comes to the number of
+workers.
 
 ## What a course costs
 
-{students} students who hand in {labs} labs hand in {notebooks:,} notebooks. At this lab's figures that is {own_hours:.0f}
-core hours of the notebooks' own compute; beyond it the engine, warm, takes {engine_hours:.0f} core hours and stock
-nbgrader {stock_hours:.0f}. On the two cores of one small machine the engine needs {engine_wall:.0f} hours for all, stock
-nbgrader {stock_wall:.0f}; on a cluster of 32 cores {cluster_wall:.1f} hours, if recording, which one process does, keeps
-up. A lab's own compute is, for solved notebooks, the cost that README.md's table shows, and less for others; the overhead
-hardly depends on the lab.
+{students} students who hand in {labs} labs hand in {notebooks:,} notebooks. At this lab's figures that is
+{own_hours:.0f} core hours of the notebooks' own compute; beyond it the engine, warm, takes {engine_hours:.0f} core
+hours and stock nbgrader {stock_hours:.0f}. On the two cores of one small machine the engine needs {engine_wall:.0f}
+hours for all, stock nbgrader {stock_wall:.0f}; on a cluster of 32 cores {cluster_wall:.1f} hours, if recording, which
+one process does, keeps up. A lab's own compute is, for solved notebooks, the cost that README.md's table shows, and
+less for others; the overhead hardly depends on the lab.
 """
 
 
