@@ -18,6 +18,8 @@ from llmlabs.errors import CourseError
 
 if TYPE_CHECKING:
     from llmlabs.grade.grading import Grade, Report
+    from llmlabs.learn.notebook_check import Checked
+    from llmlabs.learn.pages import Progress
     from llmlabs.verify.verify import LabReport
 
 app = typer.Typer(
@@ -106,6 +108,40 @@ def grade(
 
         options = Options(tuple(student or ()), force, workers, scheduler, sandbox)
         print_grades(grade_section(root, section, options, say=say), root)
+
+
+@app.command()
+def start(selector: Selector) -> None:
+    """Copy a section's or a lab's notebooks into work/ to write in; what is there already stays as it is."""
+    from llmlabs.learn.work import start as start_labs
+
+    with course() as root:
+        for started in start_labs(root, selector):
+            place = started.path.relative_to(root)
+            say(f"{place}: " + ("yours, left as it is" if started.kept else "ready"))
+        say(f"Write in it with: make lab    Check it with: llmlabs check {place}")
+
+
+@app.command()
+def check(notebook: Annotated[Path, typer.Argument(help="Your notebook, for example work/SECTION/LAB.ipynb.")]) -> None:
+    """Grade your own notebook with the hidden tests: points, what failed and why, what to do next."""
+    from llmlabs.learn.notebook_check import check_notebook
+
+    with course() as root:
+        say(f"checking {notebook}; this takes about as long as running all its cells")
+        print_check(check_notebook(root, notebook))
+
+
+@app.command()
+def progress() -> None:
+    """Show how far you are: points, competencies and time, here and as a page, work/progress.html."""
+    from llmlabs.learn.pages import progress_of, write_progress_page
+    from llmlabs.learn.work import read_diary
+
+    with course() as root:
+        found = progress_of(catalogue.load(root), read_diary(root))
+        print_progress(found)
+        say(f"page: {write_progress_page(root, found).relative_to(root)}")
 
 
 @app.command()
@@ -243,6 +279,36 @@ def update_readme(root: Path) -> bool:
     after = with_catalogue(before, catalogue.load(root))
     path.write_text(after, encoding="utf-8", newline="\n")
     return before != after
+
+
+def print_check(checked: Checked) -> None:
+    """A row per exercise; below, what failed and what to do next."""
+    table = Table(box=None)
+    table.add_column("exercise", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("what failed, and what to do next")
+    for result in checked.exercises:
+        told = f"{result.failed}: {result.message}\n-> {result.advice}" if result.failed else "solved"
+        table.add_row(result.title, f"{result.earned:g} of {result.possible:g}", told)
+    table.add_row("all", f"{checked.earned:g} of {checked.possible:g}", "; ".join(checked.notes))
+    Console(highlight=False, width=max(console.width, 110), markup=False).print(table)
+
+
+def print_progress(found: Progress) -> None:
+    """A row per lab that was begun, and the sums."""
+    table = Table(box=None)
+    for title in ("lab", "points", "minutes", "competencies shown"):
+        table.add_column(title, justify="right" if title in ("points", "minutes") else "left")
+    for lab in found.labs:
+        if lab.state in ("started", "done"):
+            minutes = f"{lab.minutes} of {lab.lab.minutes}"
+            shown = ", ".join(lab.competencies)
+            table.add_row(f"{lab.section.name}/{lab.lab.name}", f"{lab.earned:g} of {lab.lab.points}", minutes, shown)
+    if table.row_count:
+        Console(highlight=False, width=max(console.width, 110)).print(table)
+    else:
+        say("Nothing is started yet. Begin with: llmlabs start 01")
+    say(f"{found.earned:g} of {found.possible:g} points, {found.done} labs done, {found.minutes / 60:.1f} hours")
 
 
 def print_grades(report: Report, root: Path) -> None:
