@@ -111,6 +111,73 @@ def grade(
 
 
 @app.command()
+def collect(
+    section: Annotated[str, typer.Argument(help="The section, as 01_neural_networks or 01.")],
+    archive: Annotated[
+        Path, typer.Argument(help="A zip file from Moodle or Canvas, or a folder with one per student.")
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite what was collected before and is not the same.")
+    ] = False,
+) -> None:
+    """Put what was handed in elsewhere into submitted/STUDENT/SECTION."""
+    from llmlabs.teach.collecting import collect_submissions
+
+    with course() as root:
+        result = collect_submissions(root, section, archive, replace=replace)
+        for place, why in result.left_out:
+            say(f"left out: {place}: {why}")
+        for path in result.kept:
+            say(f"not overwritten (--replace does): {path.relative_to(root)}")
+        for path in result.replaced:
+            say(f"replaced: {path.relative_to(root)}")
+        for student in result.late:
+            say(f"late, says Canvas: {student}")
+        counts = {name: len(getattr(result, name)) for name in ("written", "unchanged", "replaced", "kept", "left_out")}
+        told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+        say(f"{result.files} files of {len(result.students)} students: {told}")
+
+
+@app.command()
+def report(section: Annotated[str, typer.Argument(help="A section that has been graded.")]) -> None:
+    """Write a page on how the class did: totals, exercises, failed tests, trouble, near-identical answers."""
+    from llmlabs.teach.report import write_report
+
+    with course() as root:
+        say(f"report: {write_report(root, section).relative_to(root)} (it names students: keep it to yourself)")
+
+
+@app.command()
+def export(
+    sections: Annotated[
+        list[str] | None, typer.Argument(help="Sections to export; all that are graded by default.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="csv or canvas.")] = "csv",
+    to: Annotated[str, typer.Option(help="The file to write.")] = "",
+) -> None:
+    """Write all grades into one table, or in the format that Canvas imports."""
+    from nbgrader.api import Gradebook
+
+    from llmlabs.nbgrader_course import course_directory, load_config
+    from llmlabs.teach.export import CanvasExportPlugin, TableExportPlugin
+
+    with course() as root:
+        exporters = {"csv": TableExportPlugin, "canvas": CanvasExportPlugin}
+        if form not in exporters:
+            raise CourseError(f"There is no format {form!r}.", "Use --format csv or --format canvas.")
+        loaded = catalogue.load(root)
+        names = [next(iter(loaded.labs(section)))[0].name for section in sections or ()]
+        exporter = exporters[form](assignment=names)
+        exporter.to = to or exporter.file_name
+        coursedir = course_directory(load_config(root), assignment="")
+        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+            if not gradebook.assignments:
+                raise CourseError("Nothing has been graded yet.", "Run: llmlabs grade SECTION")
+            exporter.export(gradebook)
+        say(f"grades: {exporter.to}")
+
+
+@app.command()
 def start(selector: Selector) -> None:
     """Copy a section's or a lab's notebooks into work/ to write in; what is there already stays as it is."""
     from llmlabs.learn.work import start as start_labs

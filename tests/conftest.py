@@ -17,7 +17,9 @@ if sys.platform == "win32":
         "test_checks.py",
         "test_grading.py",
         "test_mutate.py",
+        "test_learn.py",
         "test_resume.py",
+        "test_teach.py",
         "test_verify.py",
     ]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from llmlabs.catalogue import Catalogue, Lab, Section
 from llmlabs.learn.notebook_check import Checked
 from llmlabs.learn.work import WORK, Diary
+from llmlabs.page import render
 
 PAGE = WORK / "progress.html"
 
@@ -84,7 +83,7 @@ def progress_of(course: Catalogue, diary: Diary) -> Progress:
 
 def progress_page(progress: Progress) -> str:
     """One HTML page that needs no other file."""
-    return _template("progress.html").render(progress=progress)
+    return render("progress.html", progress=progress)
 
 
 def write_progress_page(root: Path, progress: Progress) -> Path:
@@ -96,9 +95,4 @@ def write_progress_page(root: Path, progress: Progress) -> Path:
 
 def check_table(checked: Checked) -> str:
     """The result of a check as a piece of HTML for a notebook."""
-    return _template("check.html").render(checked=checked)
-
-
-def _template(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (jinja2's Template)
-    loader = PackageLoader("llmlabs.learn", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True).get_template(name)
+    return render("check.html", checked=checked)
