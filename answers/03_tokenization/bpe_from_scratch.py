@@ -1917,7 +1917,7 @@ def encode_chat(messages, merges, special):
     return [*ids, start, *reference.encode("assistant\n", merges)]
 
 
-# %% exercise="bpe-files" kind="wrong" name="byte b is chr(b)" fails="bpe-files-example" says="the stand-ins of bytes"
+# %% exercise="bpe-files" kind="wrong" name="byte b is chr(b)" fails="bpe-files-example" says="the stand-ins of 0, 32, 65, 173, 255"
 def byte_alphabet():
     return {byte: chr(byte) for byte in range(256)}
 
@@ -1937,7 +1937,7 @@ def merges_from_text(text):
     return merges
 
 
-# %% exercise="bpe-files" kind="wrong" name="byte b is chr(256 + b), all of them" fails="bpe-files-example" says="the stand-ins of bytes"
+# %% exercise="bpe-files" kind="wrong" name="byte b is chr(256 + b), all of them" fails="bpe-files-example" says="the stand-ins of 0, 32, 65, 173, 255"
 def byte_alphabet():
     return {byte: chr(256 + byte) for byte in range(256)}
 
@@ -1957,7 +1957,7 @@ def merges_from_text(text):
     return merges
 
 
-# %% exercise="bpe-files" kind="wrong" name="an invisible byte keeps its distance: chr(256 + b)" fails="bpe-files-example" says="the stand-ins of bytes"
+# %% exercise="bpe-files" kind="wrong" name="an invisible byte keeps its distance: chr(256 + b)" fails="bpe-files-example" says="the stand-ins of 0, 32, 65, 173, 255"
 def byte_alphabet():
     visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = [byte for byte in range(256) if byte not in visible]
@@ -1979,7 +1979,7 @@ def merges_from_text(text):
     return merges
 
 
-# %% exercise="bpe-files" kind="wrong" name="the soft hyphen taken for visible" fails="bpe-files-example" says="the stand-ins of bytes"
+# %% exercise="bpe-files" kind="wrong" name="the soft hyphen taken for visible" fails="bpe-files-example" says="the stand-ins of 0, 32, 65, 173, 255"
 def byte_alphabet():
     visible = {*range(33, 127), *range(161, 256)}
     others = [byte for byte in range(256) if byte not in visible]

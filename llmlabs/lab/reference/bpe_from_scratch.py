@@ -256,7 +256,7 @@ def train_incremental(pieces: dict[bytes, int], n_merges: int) -> Merges:
 
     Returns:
         {pair: new token} in the order learned. For 400 random pieces of 8 bytes and 160 merges fewer than 400,000 lines
-        of Python run (`train`: 1,700,000), fewer than 25 times as many as for 50 pieces and 20 merges (`train`: 50).
+        of Python run, and fewer than 25 times as many as for 50 pieces and 20 merges.
     """
     words, occurrences = [list(piece) for piece in pieces], list(pieces.values())
     totals: Counter[tuple[int, int]] = Counter()
