@@ -2729,3 +2729,43 @@ def train_incremental(pieces, n_merges):
                 where[pair].add(w) if after[pair] else where[pair].discard(w)
     progress.close()
     return merges
+
+
+# %% exercise="bpe-decode" kind="right" name="the stream by hand: a buffer, cut after what is finished, written from the release alone"
+def vocabulary(merges):
+    tokens = [bytes([byte]) for byte in range(256)]
+    for left, right in merges:
+        tokens.append(tokens[left] + tokens[right])
+    return dict(enumerate(tokens))
+
+
+def decode(ids, tokens):
+    content = bytearray()
+    for token in ids:
+        try:
+            content += tokens[token]
+        except KeyError:
+            raise ValueError(f"token {token} is not in the vocabulary") from None
+    return str(content, "utf-8", "replace")
+
+
+def decode_stream(ids, tokens):
+    shown, buffer = [], b""
+    for token in ids:
+        buffer += tokens[token]
+        text = ""
+        while buffer:
+            try:
+                text, buffer = text + buffer.decode("utf-8"), b""
+            except UnicodeDecodeError as error:
+                text += buffer[: error.start].decode("utf-8")
+                if error.reason == "unexpected end of data":
+                    buffer = buffer[error.start :]
+                    break
+                text += "\ufffd"
+                buffer = buffer[error.end :]
+        shown.append(text)
+    if buffer:
+        shown[-1] += "\ufffd"
+    print(shown)
+    return shown
