@@ -18,6 +18,7 @@ from llmlabs.build.execute import execute_all
 from llmlabs.build.source import cells_hash, write_notebook
 from llmlabs.catalogue_table import with_catalogue
 from llmlabs.errors import CourseError
+from llmlabs.learn import paths
 
 Say = Callable[[str], None]
 
@@ -94,6 +95,9 @@ def drift(root: Path, jobs: int | None, say: Say) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     if readme != with_catalogue(readme, catalogue.load(root)):
         problems.append("README.md's catalogue is not what course.yml gives")
+    page = root / paths.PAGE
+    if not page.is_file() or page.read_text(encoding="utf-8") != paths.start_page(catalogue.load(root)):
+        problems.append(f"{paths.PAGE} is not what course.yml gives")
     if problems:
         raise CourseError("\n".join(problems), "Run: llmlabs build --all    and commit what it writes.")
     say(f"{len(sources)} labs: release, solutions, reference modules and catalogue are up to date")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.prompt import Prompt
 from rich.table import Table
 
 from llmlabs import catalogue
@@ -189,6 +190,28 @@ def start(selector: Selector) -> None:
         say(f"Write in it with: make lab    Check it with: llmlabs check {place}")
 
 
+@app.command("where-to-start")
+def where_to_start() -> None:
+    """Ten questions, and the path through the course that suits you."""
+    from llmlabs.learn.paths import GOALS, LEVELS, PATHS, SKILLS, recommend, to_brush_up
+
+    with course() as root:
+        choices = ", ".join(f"{number} {text}" for number, text in enumerate(LEVELS))
+        say(f"How well do you know these? {choices}")
+        digits = [str(number) for number in range(len(LEVELS))]
+        levels = {skill.name: int(Prompt.ask(skill.name, choices=digits, default="0")) for skill in SKILLS}
+        for key, text in GOALS.items():
+            say(f"  {key}: {text}")
+        goal = Prompt.ask("I want to", choices=list(GOALS), default="all")
+        path = PATHS[recommend(levels, goal)]
+        say(f"\n{path.name}. {path.advice}")
+        titles = {section.number: section.title for section in catalogue.load(root).sections}
+        say("Sections: " + ", ".join(f"{number:02d} {titles[number]}" for number in path.sections))
+        for skill in to_brush_up(levels, goal):
+            say(f"To brush up: {skill.name}. {skill.first}")
+        say(f"Begin with: llmlabs start {path.sections[0]:02d}")
+
+
 @app.command()
 def check(notebook: Annotated[Path, typer.Argument(help="Your notebook, for example work/SECTION/LAB.ipynb.")]) -> None:
     """Grade your own notebook with the hidden tests: points, what failed and why, what to do next."""
@@ -338,8 +361,16 @@ def catalogue_table() -> None:
 
 
 def update_readme(root: Path) -> bool:
-    """Put the catalogue between its markers in README.md; return whether the file changed."""
+    """Put the catalogue between its markers in README.md, and write docs/where-to-start.html.
+
+    Returns:
+        Whether README.md changed.
+    """
     from llmlabs.catalogue_table import with_catalogue
+    from llmlabs.learn import paths
+
+    (root / paths.PAGE).parent.mkdir(exist_ok=True)
+    (root / paths.PAGE).write_text(paths.start_page(catalogue.load(root)), encoding="utf-8", newline="\n")
 
     path = root / "README.md"
     before = path.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from llmlabs import catalogue
 from llmlabs.cli import app
 from llmlabs.errors import CourseError
+from llmlabs.learn import paths
 from llmlabs.learn.notebook_check import Checked, check, check_notebook
 from llmlabs.learn.pages import check_table, progress_of, progress_page
 from llmlabs.learn.work import DIARY, Diary, Event, read_diary, start
@@ -174,3 +175,39 @@ def test_the_commands(course: Path) -> None:
     assert "25 of 25 points, 1 labs done" in run.invoke(app, ["progress"]).output
     assert (course / "work" / "progress.html").is_file()
     assert run.invoke(app, ["check", "nothing.ipynb"]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "goal", "path"),
+    [
+        ({}, "all", "beginner"),
+        ({"Git": 2, "The command line": 2}, "build", "beginner"),
+        ({"Python": 1, "Git": 1}, "all", "quick"),
+        ({"Python": 2}, "research", "quick"),
+        ({"Python": 2}, "build", "engineering"),
+        ({"Python": 2, "Deep learning": 1, "The basics of machine learning": 2}, "train", "advanced"),
+        ({"Python": 2, "Deep learning": 2, "The basics of machine learning": 2}, "research", "research"),
+    ],
+)
+def test_a_path_for_everybody(levels: dict[str, int], goal: str, path: str) -> None:
+    assert paths.recommend(levels, goal) == path
+
+
+def test_what_to_brush_up_is_what_the_path_needs() -> None:
+    assert [s.name for s in paths.to_brush_up({"Python": 2, "Git": 1, "Statistics": 1}, "all")] == [
+        *("The command line", "SQL", "Linear algebra", "Calculus")
+    ]
+    assert "SQL" not in [s.name for s in paths.to_brush_up({}, "all")]
+
+
+def test_the_questions_in_a_terminal() -> None:
+    done = CliRunner().invoke(app, ["where-to-start"], input="2\n1\n1\n0\n1\n1\n1\n0\n0\nbuild\n")
+    assert done.exit_code == 0, done.output
+    assert "LLM engineering" in done.output
+    assert "llmlabs start 03" in done.output
+
+
+def test_the_page_asks_all_and_knows_all_paths() -> None:
+    page = paths.start_page(catalogue.load(Path(__file__).resolve().parents[1]))
+    assert all(path.name in page for path in paths.PATHS.values())
+    assert page.count("<fieldset") == len(paths.SKILLS) + 1
