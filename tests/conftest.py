@@ -18,6 +18,7 @@ if sys.platform == "win32":
         "test_grading.py",
         "test_mutate.py",
         "test_learn.py",
+        "test_postgresql.py",
         "test_resume.py",
         "test_teach.py",
         "test_verify.py",
