@@ -318,12 +318,15 @@ def measure(selector: Selector) -> None:
 
 
 @app.command()
-def lab(port: Annotated[int, typer.Option(help="The port that JupyterLab listens on.")] = 8888) -> None:
+def lab(
+    port: Annotated[int, typer.Option(help="The port that JupyterLab listens on.")] = 8888,
+    ip: Annotated[str, typer.Option(help="The address that it listens on; 0.0.0.0 in a container.")] = "localhost",
+) -> None:
     """Open JupyterLab with formgrader, validate and jupytext working on this course."""
     from llmlabs.jupyter import lab_command
 
     with course() as root:
-        command, environment = lab_command(root, port)
+        command, environment = lab_command(root, port, ip=ip)
         os.chdir(root)
         if sys.platform == "win32":
             import subprocess

@@ -49,7 +49,9 @@ SETTINGS = {
 }
 
 
-def lab_command(root: Path, port: int, say: Callable[[str], None] = print) -> tuple[list[str], dict[str, str]]:
+def lab_command(
+    root: Path, port: int, say: Callable[[str], None] = print, *, ip: str = "localhost"
+) -> tuple[list[str], dict[str, str]]:
     """The command line and environment that start JupyterLab in the course's folder.
 
     Settings are written to and read from build/jupyter; nothing is read from or written to ~/.jupyter.
@@ -58,6 +60,7 @@ def lab_command(root: Path, port: int, say: Callable[[str], None] = print) -> tu
         root: the course's folder.
         port: the port to listen on; JupyterLab takes the next free one if it is in use.
         say: takes a line on each source that nbgrader will not see.
+        ip: the address to listen on.
 
     Raises:
         CourseError: if JupyterLab is not installed.
@@ -68,7 +71,7 @@ def lab_command(root: Path, port: int, say: Callable[[str], None] = print) -> tu
         raise CourseError("JupyterLab is not installed in this environment.", "Run: make setup")
     pair_sources(root, say)
     settings = write_settings(root)
-    command = [jupyter, f"--port={port}", f"--ServerApp.root_dir={root}"]
+    command = [jupyter, f"--ip={ip}", f"--port={port}", f"--ServerApp.root_dir={root}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # JupyterLab refuses to run as root, which is who everybody is in many containers
         command.append("--allow-root")
