@@ -125,7 +125,7 @@ def start_page(course: Catalogue) -> str:
         key: {
             "name": path.name,
             "advice": path.advice,
-            "sections": [f"{number:02d} {sections[number].title}" for number in path.sections],
+            "sections": [f"{n:02d} {sections[n].title}" for n in path.sections if n in sections],
         }
         for key, path in PATHS.items()
     }
