@@ -102,7 +102,7 @@ def count_ngrams(padded: list[list[str]], n: int) -> dict[tuple[str, ...], int]:
 
 # %% exercise="ngram-counting" kind="wrong" name="n-grams that end in <s> counted too" fails="ngram-counting-properties" says="none that ends in <s>"
 def build_vocabulary(sentences: list[list[str]], min_count: int = 2) -> set[str]:
-    return Counter(chain.from_iterable(sentences))
+    counts = Counter(chain.from_iterable(sentences))
     return {word for word, count in counts.items() if count >= min_count} | {"<unk>", "</s>"}
 
 

@@ -90,8 +90,7 @@ def simple_good_turing(nr: dict[int, int]) -> dict[int, float]:
     nr: as for `turing`, with two or more different r; not changed. For {1: 5, 2: 2, 3: 1}: 0.73..., 1.66..., 2.63...
     """
     rs = sorted(nr)
-    neighbours = zip(rs, [0, *rs], [*rs[1:], 2 * rs[-1] - rs[-2]], strict=False)
-    z = [2 * nr[r] / (t - q) for r, q, t in neighbours]
+    z = [2 * nr[r] / (t - q) for q, r, t in zip([0, *rs], rs, [*rs[1:], 2 * rs[-1] - rs[-2]], strict=False)]
     slope = float(np.polyfit(np.log(rs), np.log(z), 1)[0])
     raw, adjusted, keep = turing(nr)[1], {}, True
     for r in rs:
@@ -163,8 +162,7 @@ def kneser_ney(gram: tuple[str, ...], tables: dict, discount: float, vocab_size:
     if not gram:
         return 1.0 / vocab_size
     lower = kneser_ney(gram[1:], tables, discount, vocab_size)
-    counts, totals, followers = tables[len(gram)]
-    h = gram[:-1]
+    h, (counts, totals, followers) = gram[:-1], tables[len(gram)]
     if h not in totals:
         return lower
     return (max(counts.get(gram, 0) - discount, 0.0) + discount * followers[h] * lower) / totals[h]
@@ -174,7 +172,7 @@ def temper(p: ndarray, temperature: float) -> ndarray:
     """Return the distribution at this temperature: float64 of shape (V,), adding up to one, never NaN.
 
     Args:
-        p: float64 of shape (V,), not changed: probabilities, some perhaps 0, that need not add up to one.
+        p: float64 of shape (V,), not changed: probabilities, some but not all perhaps 0, that need not add up to one.
         temperature: 0 or more; at 0 the largest entry (of equal ones the first) gets 1.0 and all others 0.0.
 
     Raises:
