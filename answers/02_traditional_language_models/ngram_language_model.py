@@ -1981,3 +1981,33 @@ def generate(model, candidates, n, temperature, seed, max_tokens):
             break
         tokens.append(word)
     return tokens[n - 1 :]
+
+
+# %% exercise="ngram-sampling" kind="right" name="the largest of log p / temperature plus Gumbel noise"
+def temper(p, temperature):
+    if temperature < 0:
+        raise ValueError("below 0")
+    if not temperature:
+        result = np.zeros(len(p))
+        result[p.argmax()] = 1
+        return result
+    with np.errstate(divide="ignore"):
+        scores = np.log(p) / temperature
+    scores = np.exp(scores - scores.max())
+    return scores / scores.sum()
+
+
+def generate(model, candidates, n, temperature, seed, max_tokens):
+    rng = np.random.default_rng(seed)
+    context, out = ("<s>",) * (n - 1), []
+    while len(out) < max_tokens:
+        with np.errstate(divide="ignore"):
+            log_p = np.log([model((*context, w)) for w in candidates])
+        if temperature:
+            log_p = log_p / temperature + rng.gumbel(size=len(candidates))
+        word = candidates[int(log_p.argmax())]
+        if word == "</s>":
+            break
+        out.append(word)
+        context = (*context, word)[1:]
+    return out
