@@ -855,7 +855,7 @@ assert all(min(run) == run[-1] for run in [*zip(*scores.values(), strict=True)][
 per_character, letter_bits = sum(len(s) - 7 for s in test_text["words"]) / characters, []
 word_bits = np.log2(scores["Kneser-Ney"][:MAX_N]) * per_character
 for n in range(1, 9):
-    tables = kneser_ney_tables(count_ngrams(train_text["characters"], n), n)
+    tables = letters if n == 7 else kneser_ney_tables(count_ngrams(train_text["characters"], n), n)
     model = partial(kneser_ney, tables=tables, discount=0.75, vocab_size=letter_size)
     letter_bits.append(math.log2(perplexity(model, test_text["characters"], n, characters)[1]))
 spelled = [[*"<<<<< ", *w, " "] for s in test_words for w in s if w not in vocabularies["words"]]
