@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -188,6 +189,19 @@ def start(selector: Selector) -> None:
             place = started.path.relative_to(root)
             say(f"{place}: " + ("yours, left as it is" if started.kept else "ready"))
         say(f"Write in it with: make lab    Check it with: llmlabs check {place}")
+
+
+@app.command()
+def links(repository: Annotated[str, typer.Argument(help="Where the course is on GitHub: OWNER/NAME.")]) -> None:
+    """Print the links that open each finished lab in Colab and in Binder."""
+    with course() as root:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+            raise CourseError(f"{repository} is not a repository.", "Name it as OWNER/NAME.")
+        for section, found in catalogue.load(root).labs(finished=True):
+            path = f"release/{section.name}/{found.name}.ipynb"
+            say(f"{section.name}/{found.name}")
+            say(f"  Colab:  https://colab.research.google.com/github/{repository}/blob/main/{path}")
+            say(f"  Binder: https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{path}")
 
 
 @app.command("where-to-start")

@@ -56,3 +56,12 @@ def test_the_doctor_needs_nothing_installed() -> None:
     done = subprocess.run([sys.executable, "-I", "-S", str(doctor)], capture_output=True, text=True)
     assert "[ok]   Python 3.11" in done.stdout
     assert all(line.startswith(("[ok]", "[--]", "[FAIL]")) for line in done.stdout.splitlines())
+
+
+def test_links_to_every_finished_lab(mini: Path) -> None:
+    done = llmlabs(mini, "links", "someone/llm-labs")
+    assert done.returncode == 0, done.stderr
+    path = "release/01_arithmetic/arithmetic.ipynb"
+    assert f"https://colab.research.google.com/github/someone/llm-labs/blob/main/{path}\n" in done.stdout
+    assert f"https://mybinder.org/v2/gh/someone/llm-labs/main?urlpath=lab/tree/{path}\n" in done.stdout
+    assert llmlabs(mini, "links", "https://example.org").returncode == 1
