@@ -1,13 +1,15 @@
-"""The catalogue table of README.md, made from course.yml."""
+"""The parts of README.md that are made: the catalogue from course.yml, and what is known of the graders from docs/."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from llmlabs.catalogue import Catalogue, Lab, Section
 from llmlabs.errors import CourseError
 
 BEGIN, END = "<!-- catalogue: begin (made from course.yml by `llmlabs catalogue`) -->", "<!-- catalogue: end -->"
+BEGIN_NUMBERS, END_NUMBERS = "<!-- numbers: begin (made from docs/ by `llmlabs catalogue`) -->", "<!-- numbers: end -->"
 
 
 def with_catalogue(readme: str, course: Catalogue) -> str:
@@ -16,12 +18,36 @@ def with_catalogue(readme: str, course: Catalogue) -> str:
     Raises:
         CourseError: if the markers are not there.
     """
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    if not pattern.search(readme):
-        raise CourseError(
-            "README.md has no place for the catalogue.", f"Put these two lines into it: {BEGIN} and {END}"
-        )
-    return pattern.sub(lambda _: f"{BEGIN}\n{table(course)}\n{END}", readme)
+    return _between(readme, BEGIN, END, table(course))
+
+
+def with_numbers(readme: str, root: Path) -> str:
+    """The README's text with what is known of the graders: from docs/grader-quality.md and docs/hostile.md.
+
+    Raises:
+        CourseError: if the markers, or one of the tables, are not there.
+    """
+    quality = (root / "docs" / "grader-quality.md").read_text(encoding="utf-8")
+    hostile = (root / "docs" / "hostile.md").read_text(encoding="utf-8")
+    sums = re.search(r"^\*\*(\d+ mutants of .+)\*\*$", quality, re.MULTILINE)
+    answers = [line.split("|") for line in quality.splitlines() if line.startswith("| **lab**")]
+    table = re.search(r"^\| of the submissions \|.+?(?=\n\n)", hostile, re.MULTILINE | re.DOTALL)
+    if not sums or not answers or not table:
+        raise CourseError("docs/grader-quality.md or docs/hostile.md has not its table.", "Run: llmlabs mutate")
+    wrong, right = (sum(int(cells[column]) for cells in answers) for column in (3, 4))
+    lines = [
+        f"- {wrong} wrong answers, each caught by the test that must catch it; {right} other right ones, all accepted."
+    ]
+    lines += [f"- {sums[1]}", "- Hostile and broken submissions, graded by this engine and by nbgrader as it comes:"]
+    return _between(readme, BEGIN_NUMBERS, END_NUMBERS, "\n".join([*lines, "", table[0]]))
+
+
+def _between(text: str, begin: str, end: str, content: str) -> str:
+    pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        name = begin.removeprefix("<!-- ").partition(":")[0]
+        raise CourseError(f"README.md has no place for the {name}.", f"Put these two lines into it: {begin} and {end}")
+    return pattern.sub(lambda _: f"{begin}\n{content}\n{end}", text)
 
 
 def table(course: Catalogue) -> str:

@@ -378,12 +378,12 @@ def catalogue_table() -> None:
 
 
 def update_readme(root: Path) -> bool:
-    """Put the catalogue between its markers in README.md, and write docs/where-to-start.html.
+    """Write what is made of README.md, and docs/where-to-start.html.
 
     Returns:
         Whether README.md changed.
     """
-    from llmlabs.catalogue_table import with_catalogue
+    from llmlabs.catalogue_table import with_catalogue, with_numbers
     from llmlabs.learn import paths
 
     (root / paths.PAGE).parent.mkdir(exist_ok=True)
@@ -392,6 +392,8 @@ def update_readme(root: Path) -> bool:
     path = root / "README.md"
     before = path.read_text(encoding="utf-8")
     after = with_catalogue(before, catalogue.load(root))
+    if (root / "docs" / "hostile.md").is_file():
+        after = with_numbers(after, root)
     path.write_text(after, encoding="utf-8", newline="\n")
     return before != after
 

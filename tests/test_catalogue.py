@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmlabs import catalogue
-from llmlabs.catalogue_table import BEGIN, END, with_catalogue
+from llmlabs.catalogue_table import BEGIN, BEGIN_NUMBERS, END, END_NUMBERS, with_catalogue, with_numbers
 from llmlabs.errors import CourseError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,6 +81,15 @@ def test_the_readme_shows_every_lab_and_says_what_is_planned() -> None:
     assert readme.count("| planned |") == sum(not lab.finished for _, lab in course.labs())
     with pytest.raises(CourseError, match="no place for the catalogue"):
         with_catalogue("# A README without markers", course)
+
+
+def test_the_readme_shows_what_is_known_of_the_graders() -> None:
+    readme = with_numbers(f"{BEGIN_NUMBERS}\n{END_NUMBERS}", ROOT)
+    assert re.search(r"^- \d{3,} wrong answers, .*; \d{2,} other right ones", readme, re.MULTILINE)
+    assert re.search(r"^- \d{3,} mutants of \d+ exercises", readme, re.MULTILINE)
+    assert re.search(r"^\| got the grade that is due \| \d+ \| \d+ \|", readme, re.MULTILINE)
+    with pytest.raises(CourseError, match="no place for the numbers"):
+        with_numbers("# A README without markers", ROOT)
 
 
 def test_find_root_from_a_folder_below(mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
