@@ -113,7 +113,7 @@ def main() -> None:
         "# A class of 200",
         "",
         "Made by `python -m benchmarks.class_of_200`, which says how: 200 students, every fourth one with a hostile or",
-        f"broken submission ({min(len(HOSTILE), STUDENTS // 4)} of tests/hostile), through collect, grade, report, export.",
+        f"broken submission ({min(len(HOSTILE), STUDENTS // 4)} of tests/hostile), from collect to export.",
         "",
         "| students | number |",
         "| :--- | ---: |",
