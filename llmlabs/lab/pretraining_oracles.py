@@ -59,8 +59,9 @@ def masking_figures(mask_tokens: Callable[..., tuple[Tensor, Tensor]], seed: int
     ids = torch.randint(2, 40, (3000, 100), generator=generator)
     maskable = torch.rand(3000, 100, generator=generator) < 0.7
     given = ids.clone(), maskable.clone()
-    inputs, targets = mask_tokens(ids, maskable, 1, 40, torch.Generator().manual_seed(seed))
-    again, other = (mask_tokens(ids, maskable, 1, 40, torch.Generator().manual_seed(seed + i)) for i in (0, 1))
+    # not the seed of the data: the same numbers would decide what is maskable and what becomes of a token
+    inputs, targets = mask_tokens(ids, maskable, 1, 40, torch.Generator().manual_seed(seed + 1))
+    again, other = (mask_tokens(ids, maskable, 1, 40, torch.Generator().manual_seed(seed + i)) for i in (1, 2))
     chosen = targets != -100
     now, was = inputs[chosen], ids[chosen]
     randoms = torch.bincount(now[(now != 1) & (now != was)], minlength=40)
@@ -286,15 +287,15 @@ def fitted_law(sizes: Floats, tokens: Floats, losses: Floats, near: Floats) -> t
 
 
 def scaling_cases(rng: np.random.Generator) -> list[tuple[Floats, Floats, Floats, Floats]]:
-    """Laws, and the sizes, tokens and losses of 20 runs that obey them, without noise and with noise of 0.003."""
+    """Laws, and the sizes, tokens and losses of 12 runs that obey them, without noise and with noise of 0.01."""
     cases = []
-    sizes, tokens = (x.ravel() for x in np.meshgrid([2e3, 7e3, 3e4, 1e5, 4e5], [2e4, 7e4, 2e5, 8e5]))
+    sizes, tokens = (x.ravel() for x in np.meshgrid([2e3, 2e4, 2e5, 2e6], [2e4, 3e5, 4e6]))
     for law, noise in (
         ([0.8, 3.0, 0.25, 60.0, 0.45], 0.0),
-        ([1.5, 9.0, 0.4, 30.0, 0.4], 0.003),
-        ([1.0, 20.0, 0.5, 15.0, 0.3], 0.003),
+        ([1.5, 9.0, 0.4, 30.0, 0.4], 0.01),
+        ([1.0, 20.0, 0.5, 15.0, 0.3], 0.01),
     ):
-        losses = scaling_loss(np.array(law), sizes, tokens) + noise * rng.normal(size=20)
+        losses = scaling_loss(np.array(law), sizes, tokens) + noise * rng.normal(size=12)
         cases.append((np.array(law), sizes, tokens, losses))
     return cases
 
@@ -347,7 +348,8 @@ def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, lim
     alarms: Any = []
     error = ""
     try:
-        kept, alarms = (train or _plain_training)(step, save, load, spiked, steps, every, limit)
+        train = _plain_training if train is None else train
+        kept, alarms = train(step, save, load, spiked, steps, every, limit)
     except RuntimeError:
         error = "RuntimeError"
     return {

@@ -534,12 +534,12 @@ for part in ("", "model", "optimizer", "scheduler", "data", "random"):
 #
 # The median of deviations (MAD) times 1.4826 equals the standard deviation if the losses are normally distributed; 0.01 is for losses without any noise. NaN deserves its own check: every comparison with it is False.
 #
-# **By hand.** $w = 5$, $f = 6$, losses $2.0, 2.1, 1.9, 2.2, 1.8$: $m = 2.0$, deviations $0, 0.1, 0.1, 0.2, 0.2$ with median $0.1$, $s = 0.148$, limit $2.89$. A loss of 2.8 passes, 3.0 is an alarm. Had one of the five been 9, the limit would be $2.1 + 6 \cdot 0.148 = 2.99$ (mean and standard deviation would say 22).
+# **By hand.** $w = 5$, $f = 6$, losses $2.0, 2.1, 1.9, 2.2, 1.8$: $m = 2.0$, deviations $0, 0.1, 0.1, 0.2, 0.2$ with median $0.1$, $s = 0.148$, limit $2.89$. A loss of 2.8 passes, 3.0 is an alarm. Had the first been 9 instead of 2.0: $m = 2.1$, $s = 1.4826 \cdot 0.2 = 0.297$, limit $3.88$. Mean and standard deviation would say about 20, and miss everything.
 #
 # **Going back.** Batches are numbered 0, 1, 2, ... Save before the first step and after every third kept step. Batch 5 gives an alarm: load what was saved after batches 0, 1, 2, forget the losses of batches 3 and 4, and go on with batch **6**. What led to the spike, 3 to 5, is not tried again. Kept: 0, 1, 2, 6, 7, 8, ...
 #
 # <details><summary>Hint 1</summary>Keep a list of (batch, loss) and, beside the last checkpoint, how long that list was when it was made.</details>
-# <details><summary>Hint 2</summary><code>for batch in itertools.count()</code>, or a number that only grows; the list shrinks at an alarm: <code>del kept[length:]</code>.</details>
+# <details><summary>Hint 2</summary>The number of the batch only grows; the list shrinks at an alarm: <code>del kept[length:]</code>. For the alarm: <code>np.median</code>, and <code>math.isfinite</code> before anything else.</details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "pretrain-recovery", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
@@ -597,7 +597,7 @@ def train_with_recovery(
 
 # %% nbgrader={"grade": true, "grade_id": "pretrain-recovery-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 calm, world = [2.0, 2.1, 1.9, 2.2, 1.8], ({5}, 8, 3)
-cases = [([*calm, 2.8], 5, False), ([*calm, 3.0], 5, True), ([9.0, *calm[1:], 2.9], 5, False), ([math.nan], 5, True)]
+cases = [([*calm, 2.8], 5, False), ([*calm, 3.0], 5, True), ([9.0, *calm[1:], 4.0], 5, True), ([math.nan], 5, True)]
 ### BEGIN HIDDEN TESTS
 level = float(np.random.default_rng(seed("pretrain-recovery-example")).uniform(1, 9))
 cases += [([level] * 20 + [level + more], 20, more > 0.06) for more in (0.059, 0.061, -3.0, math.inf)]
@@ -740,7 +740,7 @@ assert alarms == [FAULT] and held_losses[-1] < fewest + 0.1, "one alarm, and a l
 lost = new_run()
 restore(lost, {**checkpoint(run), "data": checkpoint(lost)["data"]})  # the finished model, and the batches from 0
 log_without = [story_step(lost, batch) for batch in range(FAULT - 2, FAULT + 4)]
-plt.plot(*np.array(log).T[:2], linewidth=1, label="training")
+plt.semilogy(*np.array(log).T[:2], linewidth=1, label="training")
 plt.axvline(FAULT, color="C3", linestyle="--", label="a bit flips: NaN, back to the last checkpoint")
 plt.axhline(fewest, color="black", linestyle=":", label="lowest that is possible for whole stories")
 plt.title("A flipped bit costs the run ten steps, not its life")
@@ -856,9 +856,9 @@ for law, sizes, tokens, losses in oracles.scaling_cases(rng):
     got, interval = fit_scaling_law(sizes, tokens, losses)
     assert all(map(np.array_equal, given, (sizes, tokens, losses))), "fit_scaling_law changed its arguments"
     why = f"losses from the law {law}: not the least squares of the losses? another order of E, A, alpha, B, beta?"
-    assert_allclose(got, want, rtol=2e-3, err_msg=why)
+    assert_allclose(got, want, rtol=1e-3, err_msg=why)
     why = f"intervals for the law {law}: exp(log +- t sigma), t of Student with n - 5 degrees of freedom at 97.5 %, lower ends first"
-    assert_allclose(interval, ends, rtol=0.02, strict=True, err_msg=why)
+    assert_allclose(interval, ends, rtol=1e-3, strict=True, err_msg=why)
     n, d = compute_optimal(law, budget := float(10 ** rng.uniform(8, 11)))
     why = f"law {law}, C = {budget:.3g}: N by a search for the lowest loss, and 6 N D = C"
     assert_allclose([n, 6 * n * d], [oracles.searched_optimum(law, budget), budget], rtol=2e-3, err_msg=why)
