@@ -1,13 +1,13 @@
 """One look for all plots of the course."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 """The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any common colour blindness."""
@@ -49,3 +49,29 @@ def draw_weights(ax: Axes, weights: ArrayLike, columns: Sequence[str], rows: Seq
     ax.set_yticks(range(len(rows)), rows)
     ax.set_title(title, fontsize=9)
     ax.grid(visible=False)
+
+
+def draw_curves(
+    ax: Axes,
+    curve: Callable[[NDArray[np.float64], float], ArrayLike],
+    points: Sequence[tuple[float, float, float]],
+    low: float,
+    high: float,
+    label: str,
+) -> None:
+    """Draw measured points and, for each of their parameters, a curve over x from low to high, on a logarithmic x axis.
+
+    Args:
+        ax: where to draw.
+        curve: curve(x, parameter) gives y for an array x.
+        points: (x, parameter, y) of each.
+        low, high: where the curves begin and end.
+        label: text with {} for the parameter.
+    """
+    x = np.geomspace(low, high, 60)
+    for number, parameter in enumerate(sorted({point[1] for point in points})):
+        chosen = [(point[0], point[2]) for point in points if point[1] == parameter]
+        colour = COLOURS[number % len(COLOURS)]
+        ax.semilogx(*zip(*chosen, strict=True), "o", color=colour)
+        ax.semilogx(x, curve(x, parameter), color=colour, label=label.format(parameter))
+    ax.legend(fontsize=8)
