@@ -1,4 +1,4 @@
-"""Running a Scrapy spider from a notebook, with one's own robots rules, rate limit, retries and journal, in simulated time.
+"""Running a Scrapy spider from a notebook, with one's own rules, rate limit, retries and journal, in simulated time.
 
 Scrapy does what it does in production: schedule, drop duplicate requests, ask robots.txt, keep a cache, retry. Its own
 extension points carry the pieces that a lab writes. Only the clock is a number: waiting adds to it, nobody sleeps.
@@ -8,8 +8,10 @@ It runs without Twisted's reactor, which cannot be started twice in a process, o
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
+import tempfile
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +43,6 @@ class Pieces(Protocol):
     may_fetch: Any
     TokenBucket: Any
     retry_delay: Any
-    to_line: Any
     read_journal: Any
 
 
@@ -142,6 +143,11 @@ class Failures(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and not isinstance(error, DownloadTimeoutError):
             self.found.append(error)
+
+
+def new_journal() -> Path:
+    """The path of a journal that does not exist yet, in a folder of its own."""
+    return Path(tempfile.mkdtemp(prefix="crawl-")) / "pages.jsonl"
 
 
 async def _crawl(run: Crawl, settings: dict[str, Any], starts: list[str]) -> None:
@@ -271,7 +277,7 @@ class Journal:
         text = response.text if isinstance(response, TextResponse) else ""
         page = {"url": request.url, "status": response.status, "type": kind, "text": text}
         self.pages[request.url] = page
-        self.file.write(self.run.pieces.to_line(page))
+        self.file.write(json.dumps(page).encode() + b"\n")
         self.file.flush()
 
 

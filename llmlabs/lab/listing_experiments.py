@@ -1,4 +1,4 @@
-"""What the scraping lab's experiments need beside the learner's pieces: a herd of clients, a memory, pictures, a card."""
+"""What the scraping lab's experiments need beside the learner's pieces: clients, a memory, pictures, a data card."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import yaml
-from datasketch import MinHash
+from datasketch import MinHash  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+
+from llmlabs.lab.listing_site import ListingSite
 
 
 def herd(retry_delay: Callable[..., float | None], jitter: bool, clients: int = 100, served: int = 10) -> Counter[int]:
@@ -38,16 +41,19 @@ def herd(retry_delay: Callable[..., float | None], jitter: bool, clients: int = 
     return arrivals
 
 
-def show_herds(herds: Mapping[str, Counter[int]], seconds: int = 65) -> None:
-    """Draw the requests that arrived in each second after the first, and print how many there were."""
+def herds(retry_delay: Callable[..., float | None], seconds: int = 65) -> None:
+    """Draw, with and without jitter, the requests that arrive in each second after the first, and print how many.
+
+    Args:
+        retry_delay: see `herd`.
+        seconds: the length of the picture.
+    """
     plt.figure(figsize=(8, 2.6))
-    for (name, arrivals), style in zip(herds.items(), ("-", "--"), strict=True):
-        times = range(1, seconds + 1)
+    for name, jitter, style in (("without jitter", False, "-"), ("with jitter", True, "--")):
+        arrivals, times = herd(retry_delay, jitter), range(1, seconds + 1)
         plt.step(times, [arrivals[second] for second in times], style, where="mid", label=name)
         peak, last = max(count for second, count in arrivals.items() if second), max(arrivals)
-        print(
-            f"{name}: {arrivals.total()} requests until all are served, the last after {last} s; up to {peak} a second"
-        )
+        print(f"{name}: {arrivals.total()} requests until all are served, the last after {last} s; up to {peak} in one")
     plt.gca().set(title="Without jitter the herd comes back as a herd", xlabel="time (s)", ylabel="requests per second")
     plt.legend()
     plt.show()
@@ -73,14 +79,20 @@ def minhash_errors(
     return float(np.sqrt(np.mean(ours**2))), float(np.sqrt(np.mean(theirs**2)))
 
 
-def show_similarities(agreement: NDArray[np.float64], copies: NDArray[np.bool_], threshold: float) -> None:
-    """Draw how similar each text is to the most similar one of another home, and of its own.
+def similarities(
+    agreement: NDArray[np.float64], sets: Sequence[set[str]], homes: NDArray[np.int64], threshold: float
+) -> None:
+    """Draw how similar each text is to the most similar one of another home, and of its own; print how wrong that is.
 
     Args:
         agreement: (N, N), estimated similarities.
-        copies: (N, N), whether two texts are about one home.
+        sets: the N sets of shingles.
+        homes: (N,), the homes that the texts are about.
         threshold: drawn as a line.
     """
+    copies = homes[:, None] == homes
+    ours, theirs = minhash_errors(agreement, sets, np.argwhere(np.triu(copies, 1)))
+    print(f"root mean square error of the similarity of copies: ours {ours:.3f}, datasketch's {theirs:.3f}")
     others = agreement * (1 - np.eye(len(agreement)))
     strangers, twins = np.where(copies, 0, others).max(axis=1), np.where(copies, others, 0).max(axis=1)
     twins = twins[copies.sum(axis=1) > 1]
@@ -95,16 +107,18 @@ def show_similarities(agreement: NDArray[np.float64], copies: NDArray[np.bool_],
     print(f"highest similarity of strangers {strangers.max():.2f}; lowest of copies {twins.min():.2f}")
 
 
-def show_contamination(shares: Mapping[int, NDArray[np.float64]], leaked: NDArray[np.bool_]) -> None:
+def contamination_by_length(shares: Mapping[int, Sequence[float]], taken: Sequence[bool]) -> None:
     """Draw and print the contamination of test texts, by the length of the runs of words.
 
     Args:
         shares: by length the contamination of each text.
-        leaked: which texts were really taken from the corpus.
+        taken: which texts were really taken from the corpus.
     """
+    leaked = np.array(taken)
     figure, axes = plt.subplots(1, len(shares), figsize=(8, 2.4), sharey=True)
     bins = np.linspace(0, 1, 11).tolist()
-    for ax, (n, values) in zip(axes, shares.items(), strict=True):
+    for ax, (n, share) in zip(axes, shares.items(), strict=True):
+        values = np.array(share)
         ax.hist([values[~leaked], values[leaked]], bins, stacked=True, label=["new", "from the site"])
         ax.set(title=f"runs of {n} words", xlabel="contamination")
         caught, accused = (values[leaked] > 0.5).mean(), (values[~leaked] > 0.5).mean()
@@ -136,10 +150,21 @@ def memory_of(rows: Sequence[Mapping[str, Any]], shingles: Callable[[str], set[s
     return right / len(asked)
 
 
-def show_stages(rows: Mapping[str, int], memory: Mapping[str, float]) -> None:
-    """Draw the number of rows after each stage, and the success of `memory_of` on them."""
+def stages(rows: Mapping[str, Sequence[Mapping[str, Any]]], memory: Mapping[str, float], site: ListingSite) -> None:
+    """Print and draw what is left after each stage, how many copies and poor adverts are in it, and `memory_of` it.
+
+    Args:
+        rows: by stage the adverts, each with the path of its page as "url".
+        memory: by stage the success of `memory_of`, where it is known.
+        site: which knows the truth.
+    """
+    for name in memory:
+        adverts = [site.by_path[row["url"]] for row in rows[name]]
+        copies, poor = len(adverts) - len({one.home for one in adverts}), sum(one.is_poor for one in adverts)
+        counts = f"{len(adverts):3} rows, {copies:2} copies, {poor} poor"
+        print(f"{name:>15}: {counts}; {memory[name]:.0%} of prices right from memory")
     _, axes = plt.subplots(1, 2, figsize=(8, 2.4))
-    axes[0].barh(list(rows), list(rows.values()))
+    axes[0].barh(list(rows), [len(part) for part in rows.values()])
     axes[0].set(title="What is left after each stage", xlabel="rows")
     axes[1].barh(list(memory), [100 * share for share in memory.values()], color="C1")
     axes[1].set(title="Copies make a memory look skilful", xlabel="prices right to 1 % (%)")
@@ -148,12 +173,13 @@ def show_stages(rows: Mapping[str, int], memory: Mapping[str, float]) -> None:
     plt.show()
 
 
-def data_card(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
-    """The data card of a set of adverts, as YAML: what the caller says about it, and what the rows show.
+def data_card(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], path: Path) -> None:
+    """Write and print the data card of a set of adverts: what the caller says about it, and what the rows show.
 
     Args:
         rows: the adverts, with numbers for price and area.
         about: entries that come first, such as name, version and licence.
+        path: the file, in YAML.
     """
     ratio = [row["price"] / row["area"] for row in rows]
     card = {
@@ -163,4 +189,6 @@ def data_card(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         "euros_per_square_metre": {f"{q} %": round(float(np.percentile(ratio, q))) for q in (5, 50, 95)},
         "rows_by_city": dict(sorted(Counter(row["city"] for row in rows).items())),
     }
-    return yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(text, encoding="utf-8")
+    print(text)

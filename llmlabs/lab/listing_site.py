@@ -28,10 +28,14 @@ FIELDS: Final = ("title", "city", "price", "area", "rooms", "energy", "listed", 
 """What an advert says, in this order."""
 
 LABELS: Final = {
-    **{"Price": "price", "Living area": "area", "Rooms": "rooms", "Energy class": "energy", "Listed": "listed"},
-    **{"Purchase price": "price", "Living space": "area", "No. of rooms": "rooms"},
-    **{"Energy rating": "energy", "Online since": "listed"},
+    "Price": "price",
+    "Living area": "area",
+    "Rooms": "rooms",
+    "Energy class": "energy",
+    "Listed": "listed",
 }
+LABELS.update({"Purchase price": "price", "Living space": "area", "No. of rooms": "rooms"})
+LABELS.update({"Energy rating": "energy", "Online since": "listed"})
 """What the two agencies call a field."""
 
 LATENCY_HEADER: Final = "X-Simulated-Seconds"
@@ -57,50 +61,62 @@ _SIGN_OFF = {
     "meridian": "Meridian Estates shows the property by appointment; all sizes are approximate and without warranty.",
     "api": "Details as supplied by the owner.",
 }
-# one sentence of a group is drawn, and one word for each slot
-_SENTENCES = (
-    (
-        "The {bright|quiet|spacious|cosy|modest} living room faces {south|west|the courtyard|the park|the river} and has {oak parquet|stone tiles|new cork floors|painted boards}.",
-        "You enter through a {long|narrow|square|generous} hall with {built-in cupboards|a small study|old coat hooks|a round window}.",
-        "Daylight reaches {every room|both bedrooms|even the hallway|most of the flat} until {five|six|seven|eight} in the evening.",
-    ),
-    (
-        "The kitchen was {replaced|painted|rewired|enlarged} in {2008|2013|2017|2021|2024} and comes with {an induction hob|a gas cooker|a wide oven|a dishwasher}.",
-        "Cooking happens in a {blue|white|wooden|steel} kitchen that opens to {the balcony|the dining room|a winter garden|the terrace}.",
-        "There is {a pantry|a breakfast bar|room for a table of six|a serving hatch} beside the {kitchen|cooker|larder|back door}.",
-    ),
-    (
-        "The bathroom has {a tub|a walk-in shower|two basins|a heated rail} and {a window|green tiles|underfloor heating|a skylight}.",
-        "A {second|guest|separate} lavatory lies {next to the entrance|under the stairs|beside the bedroom|at the end of the hall}.",
-    ),
-    (
-        "Heat comes from {a gas boiler|district heating|a heat pump|a pellet stove|night storage heaters} of {2003|2011|2019|2022}.",
-        "Windows were {double|triple|secondary} glazed {ten years ago|last winter|by the former owner|with a grant of the city}.",
-        "The roof was {insulated|renewed|inspected} in {1998|2009|2016|2023} and carries {solar panels|a small antenna|ivy|a weather vane}.",
-    ),
-    (
-        "The house was built for {dock workers|a sea captain|railway clerks|a brewery|two sisters} in {1887|1904|1928|1936|1957|1974}.",
-        "It is the {first|second|third|fourth|top} floor of a {brick|timber|concrete|sandstone} building with {six|nine|eleven|twenty} neighbours.",
-        "A {lift|wide staircase|spiral stair|ramp} leads to the {front door|upper floors|cellar|roof terrace}.",
-    ),
-    (
-        "Trams {1|4|7|9|12} and {15|18|21|30} stop {at the corner|in front of the house|five minutes away|behind the church}.",
-        "By {bicycle|bus|train|ferry} you are at the {market|university|harbour|hospital|library} in {six|nine|twelve|twenty} minutes.",
-        "The {primary school|bakery|swimming pool|weekly market|cinema} is {around the corner|across the bridge|down the hill|two streets away}.",
-    ),
-    (
-        "Outside there is {a balcony|a terrace|a loggia|a shared garden|a small yard} with {an apple tree|roses|a herb bed|room for two chairs|a stone bench}.",
-        "Evenings belong to the {balcony|roof terrace|garden|bay window} and its view of {the lighthouse|the hills|the old cranes|the cathedral|the canal}.",
-    ),
-    (
-        "A {dry cellar|lockable bicycle room|garage|parking space|loft compartment} is {included|rented separately|shared with one neighbour|available from spring}.",
-        "Storage is {ample|scarce|surprisingly good}, with {wall cupboards|an attic|two niches|a box room} {throughout|upstairs|off the corridor}.",
-    ),
-    (
-        "The {owner|family|tenant|heir} moves out in {January|March|May|August} and would {leave the curtains|sell the piano|keep the lamps|hand over the keys early}.",
-        "Running costs were {moderate|low|higher than usual|stable} in {2023|2024|2025}, see the {folder|certificate|caretaker|accounts}.",
-    ),
-)
+# Groups are parted by an empty line, sentences by a dot. One sentence of a group is drawn, one word for each slot.
+_SENTENCES = """
+The {bright|quiet|spacious|cosy|modest} living room faces {south|west|the courtyard|the park|the river} and has
+{oak parquet|stone tiles|new cork floors|painted boards}.
+You enter through a {long|narrow|square|generous} hall with {built-in cupboards|a small study|old coat hooks|a
+round window}.
+Daylight reaches {every room|both bedrooms|even the hallway|most of the flat} until {five|six|seven|eight} in
+the evening.
+
+The kitchen was {replaced|painted|rewired|enlarged} in {2008|2013|2017|2021|2024} and comes with {an induction
+hob|a gas cooker|a wide oven|a dishwasher}.
+Cooking happens in a {blue|white|wooden|steel} kitchen that opens to {the balcony|the dining room|a winter
+garden|the terrace}.
+There is {a pantry|a breakfast bar|room for a table of six|a serving hatch} beside the
+{kitchen|cooker|larder|back door}.
+
+The bathroom has {a tub|a walk-in shower|two basins|a heated rail} and {a window|green tiles|underfloor
+heating|a skylight}.
+A {second|guest|separate} lavatory lies {next to the entrance|under the stairs|beside the bedroom|at the end of
+the hall}.
+
+Heat comes from {a gas boiler|district heating|a heat pump|a pellet stove|night storage heaters} of
+{2003|2011|2019|2022}.
+Windows were {double|triple|secondary} glazed {ten years ago|last winter|by the former owner|with a grant of the
+city}.
+The roof was {insulated|renewed|inspected} in {1998|2009|2016|2023} and carries {solar panels|a small
+antenna|ivy|a weather vane}.
+
+The house was built for {dock workers|a sea captain|railway clerks|a brewery|two sisters} in
+{1887|1904|1928|1936|1957|1974}.
+It is the {first|second|third|fourth|top} floor of a {brick|timber|concrete|sandstone} building with
+{six|nine|eleven|twenty} neighbours.
+A {lift|wide staircase|spiral stair|ramp} leads to the {front door|upper floors|cellar|roof terrace}.
+
+Trams {1|4|7|9|12} and {15|18|21|30} stop {at the corner|in front of the house|five minutes away|behind the
+church}.
+By {bicycle|bus|train|ferry} you are at the {market|university|harbour|hospital|library} in
+{six|nine|twelve|twenty} minutes.
+The {primary school|bakery|swimming pool|weekly market|cinema} is {around the corner|across the bridge|down the
+hill|two streets away}.
+
+Outside there is {a balcony|a terrace|a loggia|a shared garden|a small yard} with {an apple tree|roses|a herb
+bed|room for two chairs|a stone bench}.
+Evenings belong to the {balcony|roof terrace|garden|bay window} and its view of {the lighthouse|the hills|the
+old cranes|the cathedral|the canal}.
+
+A {dry cellar|lockable bicycle room|garage|parking space|loft compartment} is {included|rented separately|shared
+with one neighbour|available from spring}.
+Storage is {ample|scarce|surprisingly good}, with {wall cupboards|an attic|two niches|a box room}
+{throughout|upstairs|off the corridor}.
+
+The {owner|family|tenant|heir} moves out in {January|March|May|August} and would {leave the curtains|sell the
+piano|keep the lamps|hand over the keys early}.
+Running costs were {moderate|low|higher than usual|stable} in {2023|2024|2025}, see the
+{folder|certificate|caretaker|accounts}.
+"""
 _EDITS = {"The ": "This ", " with ": " including ", " and ": " as well as ", " is ": " would be ", " lies ": " sits "}
 
 
@@ -125,7 +141,12 @@ class Advert:
     @property
     def must_be_refused(self) -> bool:
         """Whether a validator should refuse it. Spam and thin adverts are valid, if poor."""
-        return self.fault not in ("", "spam", "thin")
+        return self.fault != "" and not self.is_poor
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether its text is spam, or next to nothing."""
+        return self.fault in ("spam", "thin")
 
 
 @dataclass(frozen=True)
@@ -291,7 +312,8 @@ class ListingSite:
         else:
             items = "\n".join(f"<tr><td>{link}" for link in links)
             extra = '<a href="owners/login.html">Owners</a> <a rel="nofollow" href="/meridian/compare">Compare</a>'
-            body = f'<table>{items}</table>{extra} <a href="{following}">&raquo;</a> <a href="mailto:hi@example.com">Mail</a>'
+            extra += ' <a href="mailto:hi@example.com">Mail</a>'
+            body = f'<table>{items}</table>{extra} <a href="{following}">&raquo;</a>'
         return _html(f'<nav><a href="/imprint.html">Imprint</a></nav><main>{body}</main>')
 
     def _records(self, start: int) -> Reply:
@@ -320,8 +342,9 @@ class ListingSite:
 
 def describe(rng: random.Random) -> str:
     """An invented description: six to eight sentences."""
-    groups = sorted(rng.sample(range(len(_SENTENCES)), rng.randint(6, 8)))
-    return " ".join(_filled(rng.choice(_SENTENCES[group]), rng) for group in groups)
+    groups = [" ".join(group.split()).split(". ") for group in _SENTENCES.split("\n\n")]
+    chosen = sorted(rng.sample(range(len(groups)), rng.randint(6, 8)))
+    return " ".join(_filled(rng.choice(groups[group]).rstrip("."), rng) + "." for group in chosen)
 
 
 def edit(text: str, rng: random.Random) -> str:
@@ -437,7 +460,7 @@ def serve(site: ListingSite, patience: float = 10.0) -> Iterator[Served]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # the name is the standard library's  # noqa: N802
+        def do_GET(self) -> None:  # the name is the standard library's
             with lock:
                 reply = site.reply(self.path, earlier[self.path])
                 earlier[self.path] += 1
