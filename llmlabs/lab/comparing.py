@@ -16,7 +16,7 @@ def assert_same(got: Any, right: Any, given: str, why: str = "", tolerance: floa
     Args:
         got: what came back.
         right: what is expected.
-        given: what was asked, in words; the message begins with it.
+        given: what was asked, in words; the message begins with it, and says where in a list or dict they differ.
         why: likely causes; the message ends with it.
         tolerance: by how much numbers may differ.
 
@@ -24,7 +24,9 @@ def assert_same(got: Any, right: Any, given: str, why: str = "", tolerance: floa
         AssertionError: if they differ.
     """
     if not same(got, right, tolerance):
-        raise AssertionError(f"{given}: {_shown(right)} expected, got {_shown(got)}" + (f"; {why}" if why else ""))
+        place, one, other = _first_difference(got, right, tolerance)
+        where = f"{given}, at {place}" if place else given
+        raise AssertionError(f"{where}: {_shown(other)} expected, got {_shown(one)}" + (f"; {why}" if why else ""))
 
 
 def same(got: Any, right: Any, tolerance: float = 0.0) -> bool:
@@ -46,6 +48,20 @@ def same(got: Any, right: Any, tolerance: float = 0.0) -> bool:
     if isinstance(right, bool) or not isinstance(right, Real):
         return bool(got == right)
     return isinstance(got, Real) and abs(float(got) - float(right)) <= tolerance
+
+
+def _first_difference(got: Any, right: Any, tolerance: float) -> tuple[str, Any, Any]:
+    """Where in nested lists and dicts two unequal values differ first, and the two parts there."""
+    place = ""
+    while True:
+        if isinstance(right, dict) and isinstance(got, dict) and got.keys() == right.keys():
+            keys: Any = right
+        elif isinstance(right, list | tuple) and isinstance(got, list | tuple) and len(got) == len(right):
+            keys = range(len(right))
+        else:
+            return place, got, right
+        key = next(key for key in keys if not same(got[key], right[key], tolerance))
+        place, got, right = f"{place}[{key!r}]", got[key], right[key]
 
 
 def _shown(value: Any, most: int = 600) -> str:

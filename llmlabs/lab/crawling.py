@@ -55,7 +55,7 @@ class Crawl:
         journal: the file of pages.
         items: what the spider yielded, in order.
         seconds: simulated time.
-        waited: by cause ("rate limit", "back-off", "network") the seconds that went by.
+        waited: by cause ("rate limit", "back-off", "network") the seconds that went by, rounded.
         given_up: the path of each page that was retried in vain.
         started: when each request went out.
         stats: Scrapy's own counts.
@@ -160,6 +160,7 @@ async def _crawl(run: Crawl, settings: dict[str, Any], starts: list[str]) -> Non
     crawler.signals.connect(keep, signals.item_scraped)
     await runner.crawl(crawler, start_urls=starts)
     run.stats = crawler.stats.get_stats()
+    run.waited = {cause: round(seconds) for cause, seconds in run.waited.items()}
 
 
 def _in_thread(work: Coroutine[Any, Any, None]) -> None:

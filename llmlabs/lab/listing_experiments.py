@@ -53,7 +53,8 @@ def herds(retry_delay: Callable[..., float | None], seconds: int = 65) -> None:
         arrivals, times = herd(retry_delay, jitter), range(1, seconds + 1)
         plt.step(times, [arrivals[second] for second in times], style, where="mid", label=name)
         peak, last = max(count for second, count in arrivals.items() if second), max(arrivals)
-        print(f"{name}: {arrivals.total()} requests until all are served, the last after {last} s; up to {peak} in one")
+        total = arrivals.total()
+        print(f"{name}: {total} requests, the last after {last} s; after the first second up to {peak} a second")
     plt.gca().set(title="Without jitter the herd comes back as a herd", xlabel="time (s)", ylabel="requests per second")
     plt.legend()
     plt.show()
@@ -125,7 +126,7 @@ def contamination_by_length(shares: Mapping[int, Sequence[float]], taken: Sequen
         print(f"runs of {n:2} words: above one half are {caught:.0%} of the leaks, and {accused:.0%} of the new texts")
     axes[0].set_ylabel("test texts")
     axes[0].legend(fontsize=8)
-    figure.suptitle("Too short runs accuse everybody, too long ones miss leaks")
+    figure.suptitle("Short runs of words accuse every text, long ones only leaks")
     plt.show()
 
 

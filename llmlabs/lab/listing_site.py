@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import json
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -61,62 +62,66 @@ _SIGN_OFF = {
     "meridian": "Meridian Estates shows the property by appointment; all sizes are approximate and without warranty.",
     "api": "Details as supplied by the owner.",
 }
-# Groups are parted by an empty line, sentences by a dot. One sentence of a group is drawn, one word for each slot.
-_SENTENCES = """
-The {bright|quiet|spacious|cosy|modest} living room faces {south|west|the courtyard|the park|the river} and has
-{oak parquet|stone tiles|new cork floors|painted boards}.
-You enter through a {long|narrow|square|generous} hall with {built-in cupboards|a small study|old coat hooks|a
-round window}.
-Daylight reaches {every room|both bedrooms|even the hallway|most of the flat} until {five|six|seven|eight} in
-the evening.
-
-The kitchen was {replaced|painted|rewired|enlarged} in {2008|2013|2017|2021|2024} and comes with {an induction
-hob|a gas cooker|a wide oven|a dishwasher}.
-Cooking happens in a {blue|white|wooden|steel} kitchen that opens to {the balcony|the dining room|a winter
-garden|the terrace}.
-There is {a pantry|a breakfast bar|room for a table of six|a serving hatch} beside the
-{kitchen|cooker|larder|back door}.
-
-The bathroom has {a tub|a walk-in shower|two basins|a heated rail} and {a window|green tiles|underfloor
-heating|a skylight}.
-A {second|guest|separate} lavatory lies {next to the entrance|under the stairs|beside the bedroom|at the end of
-the hall}.
-
-Heat comes from {a gas boiler|district heating|a heat pump|a pellet stove|night storage heaters} of
-{2003|2011|2019|2022}.
-Windows were {double|triple|secondary} glazed {ten years ago|last winter|by the former owner|with a grant of the
-city}.
-The roof was {insulated|renewed|inspected} in {1998|2009|2016|2023} and carries {solar panels|a small
-antenna|ivy|a weather vane}.
-
-The house was built for {dock workers|a sea captain|railway clerks|a brewery|two sisters} in
-{1887|1904|1928|1936|1957|1974}.
-It is the {first|second|third|fourth|top} floor of a {brick|timber|concrete|sandstone} building with
-{six|nine|eleven|twenty} neighbours.
-A {lift|wide staircase|spiral stair|ramp} leads to the {front door|upper floors|cellar|roof terrace}.
-
-Trams {1|4|7|9|12} and {15|18|21|30} stop {at the corner|in front of the house|five minutes away|behind the
-church}.
-By {bicycle|bus|train|ferry} you are at the {market|university|harbour|hospital|library} in
-{six|nine|twelve|twenty} minutes.
-The {primary school|bakery|swimming pool|weekly market|cinema} is {around the corner|across the bridge|down the
-hill|two streets away}.
-
-Outside there is {a balcony|a terrace|a loggia|a shared garden|a small yard} with {an apple tree|roses|a herb
-bed|room for two chairs|a stone bench}.
-Evenings belong to the {balcony|roof terrace|garden|bay window} and its view of {the lighthouse|the hills|the
-old cranes|the cathedral|the canal}.
-
-A {dry cellar|lockable bicycle room|garage|parking space|loft compartment} is {included|rented separately|shared
-with one neighbour|available from spring}.
-Storage is {ample|scarce|surprisingly good}, with {wall cupboards|an attic|two niches|a box room}
-{throughout|upstairs|off the corridor}.
-
-The {owner|family|tenant|heir} moves out in {January|March|May|August} and would {leave the curtains|sell the
-piano|keep the lamps|hand over the keys early}.
-Running costs were {moderate|low|higher than usual|stable} in {2023|2024|2025}, see the
-{folder|certificate|caretaker|accounts}.
+# A slot {name} is filled with a word of that list; of a group, which an empty line ends, one sentence is drawn.
+_LISTS = """
+nice: bright, quiet, spacious, cosy, modest, breezy, lofty, snug, sunny, plain, generous, handsome, curious, tidy
+room: living room, bedroom, study, dining room, kitchen, hall, nursery, winter garden, library, attic, box room
+view: the park, the river, the courtyard, the old cranes, the hills, the canal, the lighthouse, the market
+  square, the cathedral, the railway, the orchard, the harbour
+thing: oak parquet, stone tiles, cork floors, painted boards, built-in cupboards, brass handles, tall doors, a
+  tiled stove, a bay window, wall lamps, a piano, green shutters
+piece: a gas cooker, a wide oven, a dishwasher, a breakfast bar, a pantry, two basins, a tub, a walk-in shower,
+  a heated rail, a linen press, a serving hatch, a skylight
+heat: a gas boiler, district heating, a heat pump, a pellet stove, storage heaters, solar panels, an oil burner
+work: replaced, painted, rewired, enlarged, insulated, inspected, sanded, restored, cleaned, measured
+year: 1887, 1904, 1928, 1936, 1957, 1974, 1998, 2003, 2009, 2013, 2016, 2019, 2021, 2022, 2023, 2024
+who: dock workers, a sea captain, railway clerks, a brewery, two sisters, the city, a tailor, a choir, a doctor,
+  the former owner, a retired teacher, an architect
+where: around the corner, across the bridge, down the hill, two streets away, behind the church, near the
+  station, beside the mill, opposite, past the fountain, next door
+shop: bakery, primary school, swimming pool, weekly market, cinema, library, pharmacy, tram stop, ferry, museum
+count: two, three, four, six, seven, nine, eleven, twelve, fifteen, twenty
+green: an apple tree, roses, a herb bed, a stone bench, a vine, two chairs, a pond, a walnut tree, lavender
+spot: balcony, terrace, loggia, shared garden, small yard, roof terrace, front garden, gallery
+store: dry cellar, bicycle room, garage, parking space, loft compartment, wood shed, wall safe, laundry room
+month: January, February, March, April, May, June, August, September, October
 """
+_GROUPS = """
+The {nice} {room} faces {view} and has {thing}
+A {nice} {room} with {thing} looks towards {view}
+From the {room} you see {view}, and in the {nice} {room} you find {thing}
+
+In {year} {who} had the {room} {work} and put in {piece}
+Beside the {nice} {room} you find {piece} and {piece}
+The {room} was {work} in {year} and now holds {piece}
+
+The bathroom offers {piece} and {thing}, {work} in {year}
+A {nice} bathroom with {piece} lies beside the {room}
+
+Warmth comes from {heat} of {year}, {work} by {who}
+Since {year} {heat} warms the {room} and the {nice} {room}
+
+{who} built this {nice} house in {year} for {count} families
+It stands on the {nice} side of a street that {who} laid out in {year}
+There are {count} neighbours, {who} among them, and a {nice} staircase of {year}
+
+A {shop} is {where}, the {shop} {count} minutes on foot
+The {shop} lies {where}, and {where} you find a {nice} {shop}
+
+The {nice} {spot} has {green} and looks at {view}
+Outside, {green} and {green} belong to the {spot} of {count} square metres
+
+A {store} and a {nice} {store} are included since {year}
+You may rent the {store} of {who} from {month}
+
+{who} will hand over the keys in {month}, and would leave {thing}
+The accounts of {year} are {nice}, ask {who} in {month}
+"""
+_WORDS = {
+    name: " ".join(words.split()).split(", ")
+    for name, words in re.findall(r"^(\w+): ((?:.|\n  )+)", _LISTS, re.MULTILINE)
+}
+_SENTENCES = [re.sub(r"\n  ", " ", group).strip().split("\n") for group in _GROUPS.split("\n\n")]
 _EDITS = {"The ": "This ", " with ": " including ", " and ": " as well as ", " is ": " would be ", " lies ": " sits "}
 
 
@@ -342,9 +347,9 @@ class ListingSite:
 
 def describe(rng: random.Random) -> str:
     """An invented description: six to eight sentences."""
-    groups = [" ".join(group.split()).split(". ") for group in _SENTENCES.split("\n\n")]
-    chosen = sorted(rng.sample(range(len(groups)), rng.randint(6, 8)))
-    return " ".join(_filled(rng.choice(groups[group]).rstrip("."), rng) + "." for group in chosen)
+    chosen = sorted(rng.sample(range(len(_SENTENCES)), rng.randint(6, 8)))
+    sentences = [_filled(rng.choice(_SENTENCES[group]), rng) for group in chosen]
+    return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in sentences)
 
 
 def edit(text: str, rng: random.Random) -> str:
@@ -357,7 +362,7 @@ def edit(text: str, rng: random.Random) -> str:
 
 def _filled(template: str, rng: random.Random) -> str:
     parts = template.replace("}", "{").split("{")
-    return "".join(rng.choice(part.split("|")) if place % 2 else part for place, part in enumerate(parts))
+    return "".join(rng.choice(_WORDS[part]) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _body(advert: Advert) -> str:

@@ -122,9 +122,7 @@ def page_links(html: str, url: str) -> list[str]:
 
 # %% nbgrader={"grade": true, "grade_id": "scrape-parse-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 adverts: list = [("<h1>Flat</h1><dl><dt>Rooms:<dd> 2 </dl>", {"title": "Flat", "rooms": "2"})]
-adverts += [
-    ("<dl><dt>Price<dd>€ 450,000<dt>Rooms</dt><dt>Energy class<dd>B</dl>", {"price": "€ 450,000", "energy": "B"})
-]
+adverts += [("<dl><dt>Price<dd>€ 4<dt>Rooms</dt><dt>Energy class<dd>B</dl>", {"price": "€ 4", "energy": "B"})]
 ### BEGIN HIDDEN TESTS
 n = np.random.default_rng(seed("scrape-parse-example")).integers(10, 99)
 adverts += [(f"<p class=place>{n} Rue<dl><dt>Listed<dd>{n}</dl>", {"city": f"{n} Rue", "listed": f"{n}"})]
@@ -251,14 +249,15 @@ groups |= {"four": ([(False, "/")], 0.0), "thr": ([(False, "/")], 0.0), "five": 
 why = "a group begins at a User-agent after a rule; same names are joined; * only if nobody is named; empty rules go"
 for agent, right in groups.items():
     assert_same(read_robots(text, agent), right, f"read_robots({text!r}, {agent!r})", why)
-assert_same(read_robots("User-agent: x\nDisallow: /", "y"), ([], 0.0), "rules for y, if only x is named")
+got = read_robots("User-agent: x\nDisallow: /", "y"), may_fetch([(False, "/*?q=")], "/xq="), may_fetch([], "/")
+assert_same(got, (([], 0.0), True, True), "rules for y, if x is named; '/xq=' against '/*?q='; no rules")
 rng = random.Random(seed("scrape-robots-properties"))
 for _ in range(25):
-    parts = [rng.choices(["a", "b", "/", "*", "a.b", "?a=", "+"], k=rng.randint(0, 4)) for _ in range(6)]
+    parts = [rng.choices(["a", "b", "a/", "*", "a.b", "-"], k=rng.randint(0, 4)) for _ in range(6)]
     rules = [(rng.random() < 0.5, f"/{''.join(part)}{rng.choice(['', '', '$'])}") for part in parts]
     rules += [(not allowed, pattern) for allowed, pattern in rules[:2]]
     judge = Protego.parse("User-agent: *\n" + "\n".join(f"{'Allow' if a else 'Disallow'}: {p}" for a, p in rules))
-    for parts in [rng.choices(["a", "b", "/", "a.b", "axb", "?a=", "+"], k=rng.randint(0, 5)) for _ in range(5)]:
+    for parts in [rng.choices(["a", "b", "a/", "a.b", "axb", "-"], k=rng.randint(0, 5)) for _ in range(5)]:
         path, why = f"/{''.join(parts)}", "longest match? Allow if equal? from the start? a dot is a dot? $ is the end?"
         assert_same(may_fetch(rules, path), judge.can_fetch(path, "x"), f"may_fetch({rules}, {path!r})", why)
 ### END HIDDEN TESTS
@@ -344,7 +343,7 @@ for given, right in delays:
     assert_same(retry_delay(*given), right, f"retry_delay{given}", "see the example by hand", 1e-9)
 
 # %% nbgrader={"grade": true, "grade_id": "scrape-limits-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-# Tested here: waits against another formula, idle times, two buckets at once; every status, cap, base, limits, Retry-After.
+# Tested here: waits against another formula, idle times, two buckets at once; every status, cap, base, limits, Retry-After. Sums near 4000 are exact to 1e-11.
 ### BEGIN HIDDEN TESTS
 rng = random.Random(seed("scrape-limits-properties"))
 for rate, capacity in ((0.5, 1), (3.0, 4)):
@@ -354,7 +353,6 @@ for rate, capacity in ((0.5, 1), (3.0, 4)):
         busy.wait(now)  # another site's bucket
         due = max(due, now)  # the same limit as a queue: a request is due 1 / rate after the one before
         right, due = max(0.0, due - now - (capacity - 1) / rate), due + 1 / rate
-        # sums of fifteen float64 near 4000 are exact to 1e-11
         assert_same(bucket.wait(now), right, f"rate {rate}, capacity {capacity}, t = {now}", "capped? in debt?", 1e-8)
 u = rng.uniform(0.2, 0.9)
 trials: list = [((status, 1, None, u), {}, u) for status in (None, 408, 429, 500, 502, 503, 504)]
@@ -392,7 +390,7 @@ show.herds(retry_delay)
 #
 # (A page that was on its way when the power went has to be fetched again: without the other side's help nobody can tell it from one that was never asked for. What is in the journal is never asked for again.)
 #
-# <details><summary>Hint 1</summary>Bytes: <code>data.rfind(b"\n")</code> is the place of the last line end, -1 if there is none. <code>json.dumps</code> writes a line end inside a text as <code>\n</code>, two characters, so a line stays a line.</details>
+# <details><summary>Hint 1</summary><code>data.rfind(b"\n")</code> is the place of the last line end, -1 if there is none. Split the bytes, not the text: a text's <code>splitlines</code> also splits at other characters than <code>\n</code>, which JSON leaves alone.</details>
 # <details><summary>Hint 2</summary><code>response.headers.get("Content-Type", b"")</code> are bytes; <code>response.json()</code>, <code>response.text</code>, <code>response.url</code> and <code>response.urljoin(path)</code> do the rest.</details>
 
 
@@ -469,16 +467,15 @@ for following, kind in (("/api/listings?cursor=7", "application/json"), (None, "
     assert_same(found, items, f"what parse yields for an API page with next {following}", "absolute? no field lost?")
 stored: list = [{"url": f"u{i % 4}", "status": i, "text": f'é\u2028\r\n\x85 "{i}\\n'} for i in range(5)]
 lines = [json.dumps(page, ensure_ascii=page["status"] % 2 > 0).encode() + b"\n" for page in stored]
-why = "lines end at \\n only, not at \\u2028; of one url the last page"
 ends, journal = [0, *np.cumsum([len(line) for line in lines]).tolist()], b"".join(lines)
 for cut in [cut for end in ends for cut in range(max(0, end - 2), end + 3)]:
     whole = max(end for end in ends if end <= cut)
     left = {page["url"]: page for page in stored[: ends.index(whole)]}
-    assert_same(read_journal(journal[:cut]), (left, whole), f"a journal of {len(journal)} bytes, cut after {cut}", why)
+    assert_same(read_journal(journal[:cut]), (left, whole), f"a journal cut after {cut} bytes", "lines end at \\n only")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: your crawl, interrupted.** A server on this machine answers, and logs every request. Scrapy runs your spider, asks your `may_fetch`, waits as your bucket says, retries as you decide and writes your journal. After 60 pages the power goes, in the middle of a line. Then we start again.
+# **Use it: your crawl, interrupted.** A server on this machine answers, and logs every request. Scrapy runs your spider, asks your `may_fetch`, waits as your bucket says, retries as you decide, and appends every page to a journal that your `read_journal` reads at the start. After 60 pages the power goes, in the middle of a line. Then we start again, with nothing but the journal.
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-crawl", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 journal = new_journal()
@@ -505,7 +502,7 @@ assert np.diff(second.started).min() > pause - 1e-9, "two requests were less tha
 #
 # What came is text, and some of it is nonsense. A **validator** turns each row into typed values or refuses it; a refused row goes into **quarantine** with its reasons, because a reason that comes up often is a fault of the parser or of the source that somebody can mend. **Pydantic** does the work: a class with a type for each field, bounds in `Field(...)`, and methods marked as validators for what types cannot say.
 #
-# *Numbers.* The same price is `€ 450,000`, `450.000 €` or `450000.00`. Our rule: if a text's number ends in a comma or dot and one or two digits, that is the decimal separator; every other comma, dot or space groups thousands. *Units.* An area in `sq ft` is multiplied by 0.09290304 to give m². *Dates.* `2026-10-31`, `2026-10-31T08:00:00Z` and `31.10.2026` are one day. *Rules across fields.* A nought too many gives a price that is possible, and an area that is possible; only their ratio is not.
+# *Numbers.* The same price is `€ 450,000`, `450.000 €` or `450000.00`. Our rule: the first run of digits, commas, dots and spaces that begins with a digit is the number. If it ends in a comma or dot and one or two digits, that is the decimal separator; every other comma, dot or space groups thousands. *Units.* An area in `sq ft` is multiplied by 0.09290304 to give m². *Dates.* `2026-10-31`, `2026-10-31T08:00:00Z` and `31.10.2026` are one day. *Rules across fields.* A nought too many gives a price that is possible, and an area that is possible; only their ratio is not.
 #
 # **By hand.** `1.250,5`: ends in a comma and one digit, so 1250.5. `1,250`: three digits, so 1250. `1 250 000 €`: 1,250,000. An area of `1,000 sq ft` is 92.9 m². A flat of 50 m² for 2,100,000 € costs 42,000 €/m²: refused.
 #
@@ -638,7 +635,7 @@ assert_same([one["row"]["url"] for one in refused], faulty, "what is refused of 
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** All that the crawl brought, judged by your validator, and compared with what the site knows to be wrong.
+# **Use it.** All that the crawl brought, judged by your validator, and compared with what the site knows to be wrong. (Two pages answered "200 OK", but held no advert; the spider has marked them, and they are left out here.)
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-quarantine", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 good, quarantine = validate_rows([item for item in raw if "error" not in item])
@@ -749,23 +746,26 @@ for size in (1, 40):
     judge.update_batch([item.encode() for item in items])
     why = "SHA-1, four bytes, little-endian? mod 2**61 - 1, then mod 2**32? the smallest over the shingles? uint64?"
     assert_same(minhash(items, a, b), judge.hashvalues, f"the signature of {size} shingles, as datasketch has it", why)
-one, two = [[f"w{i}" for i in part] for part in rng.permutation(1000)[:120].reshape(2, 60)]
-runs = [one, two, one[:59], one[:30] + two[30:], [*one[:59], "!"], ["w1"], one[2:], [], ["W1"], one[:59]]
-repeats = [" ".join(run) for run in [*runs, one[1:52] + two[52:], two[1:], one[3:], one[:20] + two[40:], ["?"]]]
-sketches = [reference.minhash(reference.shingles(text), a, b) for text in repeats]
-for m, threshold in ((64, 0.6), (64, 1.0), (64, float(np.mean(sketches[0] == sketches[6]))), (8, 0.25), (2, 0.5)):
+words = [f"w{i}" for i in rng.permutation(1000)]
+one, two, three = words[:60], words[15:75], words[100:160]
+runs = [one, two, words[30:90], three, one + three, one[:59], [*one[:59], "!"], one[2:], three[1:]]
+given = [*(" ".join(run) for run in runs), "w1", "", "W1", "?"]
+sketches = [reference.minhash(reference.shingles(text), a, b) for text in given]
+alike, all64 = [(sketches[i] == sketches[j]).mean() for i, j in ((0, 1), (1, 2), (0, 5))], slice(64)
+tie: list = [np.argmax(sketches[4] == sketches[i]) for i in (0, 3)]  # 4 agrees with 0 here, with 3 there
+for places, threshold in ((all64, min(alike[:2])), (all64, alike[2]), (all64, 0.8), (tie, 0.5)):
     results: list = []
     for i, own in enumerate(sketches):
-        same = [j for j in range(i) if re.findall(r"\w+", repeats[i].lower()) == re.findall(r"\w+", repeats[j].lower())]
-        near = [(-float(np.mean(own[:m] == sketches[j][:m])), j) for j in range(i) if results[j] is None]
+        same = [j for j in range(i) if re.findall(r"\w+", given[i].lower()) == re.findall(r"\w+", given[j].lower())]
+        near = [(-(own == sketches[j])[places].mean(), j) for j in range(i) if results[j] is None]
         share, best = min(near, default=(0.0, 0))
         results.append(("exact", same[0]) if same else ("near", best) if -share >= threshold else None)
-    got, why = find_duplicates(repeats, a[:m], b[:m], threshold), "exact first? best of those that stay? at least?"
-    assert_same(got, results, f"15 texts, m = {m}, threshold {threshold}", why)
+    got, why = find_duplicates(given, a[places], b[places], threshold), "exact first? the best that stays? at least?"
+    assert_same(got, results, f"13 texts, threshold {threshold}", why)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** Each sound advert against all others: how similar is its most similar one? The site knows which are copies. The cross-check is datasketch, with its own shuffles.
+# **Use it.** Each sound advert against all others: how similar is its most similar one? The site knows which are copies. The cross-check is datasketch, with its own shuffles. Two piles are in the wrong place, and rightly so: the spammers use one text for all their homes (strangers at 1), and a sound advert whose copy is spam has no similar copy (copies near 0).
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-similarity", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 a, b = np.random.default_rng(0).integers(1, 2**31, size=(2, 128), dtype=np.uint64)
@@ -773,14 +773,14 @@ texts, homes = [row["description"] for row in good], np.array([site.by_path[row[
 sets = [shingles(text) for text in texts]
 signatures = np.array([minhash(own, a, b) for own in sets])
 agreement = (signatures[:, None] == signatures).mean(axis=2)
-show.similarities(agreement, sets, homes, threshold=0.45)
+show.similarities(agreement, sets, homes, threshold=0.35)
 
 # %% [markdown]
 # ## 7. Fit for training?
 #
 # **Quality.** No single number says what good text is, but cheap signs find the worst (Rae et al. 2021, section A.1.1, used such signs to filter the web). Ours has three parts, each from 0 to 1, for an advert with $n$ words in its description: *filled*, the share of the eight FIELDS that have a value; *length*, $\min(1, n/40)$; *variety*, the number of different shingles of three words divided by their number with repeats, $\max(1, n - 2)$. The score is their geometric mean, $\sqrt[3]{\text{filled} \cdot \text{length} \cdot \text{variety}}$, which unlike the plain mean is 0 if one part is.
 #
-# **Contamination.** If a test question is in the training data, the test measures memory. Brown et al. 2020 (GPT-3, appendix C) look for runs of 13 words that both share. Here the contamination of a test text is the share of its shingles of $n$ words that occur in the corpus. With $n$ too small everything overlaps, with $n$ too large a changed word hides a leak.
+# **Contamination.** If a test question is in the training data, the test measures memory. Brown et al. 2020 (GPT-3, appendix C) look for runs of 13 words that both share. Here the contamination of a test text is the share of its shingles of $n$ words that occur in the corpus. With $n$ too small everything overlaps; the larger $n$ is, the more does one changed word hide, because it spoils $n$ runs.
 #
 # **Version.** Which data was a model trained on? A *fingerprint* answers: a hash that stays the same when rows come in another order, and changes with any value. It goes into the data card, as a commit hash would.
 #
@@ -842,8 +842,8 @@ for words, missing in ((0, 0), (1, 0), (2, 1), (3, 0), (20, 0), (39, 2), (40, 0)
     variety = len({" ".join(text[i : i + 3]) for i in range(max(1, words - 2))}) / max(1, words - 2)
     parts = (8 - missing) / 8, min(1, words / 40), variety
     assert_same(quality(row), float(np.prod(parts) ** (1 / 3)), f"filled, length, variety {parts}", tolerance=1e-9)
-tests, corpus = ["B c D e", "b c d x y", "a k", "z", "k l", "a a a k"], ["a b c d e f g", "C, d! x y", "z"]
-by_n: dict = {1: [1, 1, 0.5, 1, 0, 0.5], 2: [1, 1, 0, 1, 0, 0], 3: [1, 2 / 3, 0, 1, 0, 0], 9: [0, 0, 0, 1, 0, 0]}
+tests, corpus = ["B c D e", "b c d y", "a k", "z", "k l", "a a a k"], ["a b c d e f g", "C, d! x y", "z"]
+by_n: dict = {1: [1, 1, 0.5, 1, 0, 0.5], 2: [1, 2 / 3, 0, 1, 0, 0], 3: [1, 0.5, 0, 1, 0, 0], 9: [0, 0, 0, 1, 0, 0]}
 for n, right in by_n.items():
     got, why = contamination(tests, corpus, n), "a share of the test's own shingles, each counted once?"
     assert_same(got, right, f"contamination({tests}, {corpus}, {n})", why, 1e-9)
@@ -856,16 +856,16 @@ for again in (some, some[::-1], [dict([*one.items()][::-1]) for one in some]):
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-contamination", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 exam, taken = site.exam()
-show.contamination_by_length({n: contamination(exam, texts, n) for n in (2, 4, 8, 13)}, taken)
+show.contamination_by_length({n: contamination(exam, texts, n) for n in (3, 5, 8, 21)}, taken)
 
 # %% [markdown]
 # ## 8. Experiment: the whole pipeline, and its data card
 #
-# Validate, score, drop the copies (the better-scored one stays), drop the poor, drop what would give the test away. At every step the site tells how many of its planted faults were found. Then the point of it all: a "model" that can only remember. It looks up the most similar text of the training half and repeats its price. How good does it look on the test half, before and after cleaning?
+# Validate, score, drop the copies (the better-scored one stays), drop the poor, drop what would give the test away. At every step the site tells how many of its planted faults were found. Then the point of it all: a "model" that can only remember. It looks up the most similar text of the training half and repeats its price; a price counts as right if it is within 1 %. How good does it look on the test half, before and after cleaning?
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-pipeline", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 ranked = sorted(good, key=lambda row: (-quality(row), row["url"]))
-verdicts = find_duplicates([row["description"] for row in ranked], a, b, 0.45)
+verdicts = find_duplicates([row["description"] for row in ranked], a, b, 0.35)
 unique = [row for row, verdict in zip(ranked, verdicts, strict=True) if verdict is None]
 fine = [row for row in unique if quality(row) >= 0.75]
 leaks = contamination([row["description"] for row in fine], exam, 8)
@@ -877,10 +877,10 @@ assert memory["sound"] > 3 * memory["no copies"], "removing copies should take m
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-data-card", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 about: dict = {"name": "Adverts of three invented agencies", "version": fingerprint(clean), "licence": "free to use"}
-about["collection"] = f"{CRAWL_DATE}, robots.txt obeyed, {pause:g} s between requests, {second.given_up} given up"
+about["collection"] = f"{CRAWL_DATE}, robots.txt obeyed, {pause:g} s between requests, {len(second.given_up)} given up"
 about["rows"] = {stage: len(rows) for stage, rows in stages.items()}
 about["refused_for"] = dict(Counter(field for refused in quarantine for field in refused["reasons"]))
-about["dropped"] = "0.45 of 128 MinHash values of 3-word shingles; more than half of 8-word shingles in the test set"
+about["dropped"] = "0.35 of 128 MinHash values of 3-word shingles; more than half of 8-word shingles in the test set"
 about["limits"] = "asking prices, not sale prices; five towns; English only"
 show.data_card(clean, about, journal.with_name("card.yml"))
 assert fingerprint(clean[::-1]) == about["version"], "the version must not depend on the order of rows"
@@ -894,4 +894,4 @@ assert fingerprint(clean[::-1]) == about["version"], "the version must not depen
 #
 # **Read on.** RFC 9309 (2022), *Robots Exclusion Protocol* (section 2.2). Broder 1997, *On the resemblance and containment of documents*. Brooker 2015, *Exponential Backoff and Jitter* (AWS Architecture Blog). Rae et al. 2021, *Gopher* (section A.1.1, quality filters). Brown et al. 2020, *Language Models are Few-Shot Learners* (appendix C, contamination). Lee et al. 2022, *Deduplicating Training Data Makes Language Models Better*. Pushkarna et al. 2022, *Data Cards*.
 #
-# **Stretch goals.** (1) Give the spider two hosts with a bucket each, and show that the crawl gets faster while each host sees the same rate. (2) Learn the label names: find the layout of a third agency from three adverts whose values you know. (3) Replace the threshold of 0.45 by one that is chosen on half of the pairs, and report its precision and recall on the other half.
+# **Stretch goals.** (1) Give the spider two hosts with a bucket each, and show that the crawl gets faster while each host sees the same rate. (2) Learn the label names: find the layout of a third agency from three adverts whose values you know. (3) Replace the threshold of 0.35 by one that is chosen on half of the pairs, and report its precision and recall on the other half.
