@@ -284,8 +284,8 @@ class Journal:
 
 def response_of(page: Mapping[str, Any], request: Request | None = None) -> Response:
     """A page of the journal as Scrapy's response."""
-    kind = JsonResponse if "json" in page["type"] else HtmlResponse if "html" in page["type"] else TextResponse
-    headers = {"Content-Type": page["type"]}
+    kind = JsonResponse if "json" in page["type"] else HtmlResponse
+    headers = {"Content-Type": page["type"]} if page["type"] else {}
     return kind(page["url"], page["status"], headers, page["text"].encode(), request=request, encoding="utf-8")
 
 
@@ -296,7 +296,7 @@ def spider_step(spider: type[scrapy.Spider], url: str, kind: str, text: str) -> 
     Args:
         spider: a spider class.
         url: the page's address.
-        kind: its content type, such as "text/html; charset=utf-8".
+        kind: its content type, such as "text/html; charset=utf-8"; "" if it has none.
         text: its body.
     """
     response = response_of({"url": url, "status": 200, "type": kind, "text": text}, Request(url))

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 import scrapy
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from pydantic import (
     BaseModel,
     Field,
@@ -33,24 +33,26 @@ def parse_listing(html: str) -> dict[str, str | None] | None:
     """Read the advert of a page (html) of either layout, see the table; </td>, </th>, </tr> and </dd> may be missing.
 
     Return a dict with every name of FIELDS: the text inside the tag and the tags in it, white space collapsed to single
-    spaces; None where there is no tag or no text. LABELS turns a label, which may end in ":", into a name; other labels
-    do not matter. Only what is inside the advert counts. If the page has no advert, return None.
+    spaces; None where there is no tag or no text. LABELS turns a label's text, collapsed, too, and without a ":" at its
+    end, into a name; other labels do not matter. Only the advert's inside counts. If the page has no advert, return None.
 
-    Example: <article class=listing><h1>Flat</h1><dl><dt>Rooms:<dd> 2 </dl></article> gives {"title": "Flat", "rooms": "2"}
-    and None for the other names.
+    Example: <article class=listing><h1>Flat</h1><dl><dt>Rooms:<dd> 2 </dl></article> has title "Flat", rooms "2", else None.
     """
     page = BeautifulSoup(html, "lxml").select_one("article.listing, section.object")
     if page is None:
         return None
+
+    def text(tag: Tag) -> str:
+        return " ".join(tag.get_text(" ").split())
+
     tags = {"title": page.select_one("h1, [itemprop=name]")}
     tags["city"] = page.select_one(".place, [itemprop=addressLocality]")
     tags["description"] = page.select_one(".description, [itemprop=description]")
     for label in page.select("dt, th"):
-        value = label.find_next_sibling()
-        if value and value.name in ("dd", "td"):
-            tags[LABELS.get(label.get_text().strip().rstrip(":"), "other")] = value
-    texts = {name: " ".join(tag.get_text(" ").split()) for name, tag in tags.items() if tag}
-    return {name: texts.get(name) or None for name in FIELDS}
+        name, value = LABELS.get(text(label).rstrip(":")), label.find_next_sibling()
+        if name and value and value.name in ("dd", "td"):
+            tags[name] = value
+    return {name: text(tag) or None if (tag := tags.get(name)) else None for name in FIELDS}
 
 
 def page_links(html: str, url: str) -> list[str]:
@@ -156,7 +158,7 @@ class ListingSpider(scrapy.Spider):
 
         For a JSON page ("json" is in its content type), {"listings": [record, ...], "next": address or null}: each record
         with its "url" made absolute; then, if there is a next, a scrapy.Request for it (absolute).
-        For an HTML page: if it has an advert, the item {"url": response.url, **fields}; then a request for each of its
+        For any other, an HTML page: if it has an advert, the item {"url": response.url, **fields}; then a request for each of its
         links. If it has neither advert nor links, the item {"url": response.url, "error": "no advert, no links"}.
         """
         if b"json" in response.headers.get("Content-Type", b""):
@@ -179,7 +181,7 @@ def read_journal(data: bytes) -> tuple[dict[str, dict], int]:
     Return (pages, whole): the pages by url, of several with one url the last; and the number of bytes of whole lines.
     """
     whole = data.rfind(b"\n") + 1
-    pages = [json.loads(line) for line in data[:whole].split(b"\n")[:-1]]
+    pages = [json.loads(line) for line in data.split(b"\n")[:-1]]
     return {page["url"]: page for page in pages}, whole
 
 
@@ -216,7 +218,7 @@ class Listing(BaseModel):
         if value is None or info.field_name == "energy":
             return None if value in ("", "n/a") else value
         if info.field_name == "listed":
-            return datetime.strptime(value[:10], "%d.%m.%Y" if "." in value else "%Y-%m-%d").date()
+            return datetime.strptime(value[:10], "%d.%m.%Y" if "." in value else "%Y-%m-%d")
         return to_number(value) * (0.09290304 if "sq ft" in value else 1)
 
     @model_validator(mode="after")
@@ -260,8 +262,8 @@ def minhash(items: set[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     starts = (hashlib.sha1(item.encode()).digest()[:4] for item in items)
     h = np.array([int.from_bytes(start, "little") for start in starts], dtype=np.uint64)
-    shuffled = (a[:, None] * h + b[:, None]) % np.uint64(2**61 - 1)
-    return (shuffled % np.uint64(2**32)).min(axis=1)
+    shuffled = (a[:, None] * h + b[:, None]) % (2**61 - 1)
+    return (shuffled % 2**32).min(axis=1)
 
 
 def find_duplicates(texts: list[str], a: np.ndarray, b: np.ndarray, threshold: float) -> list[tuple[str, int] | None]:
@@ -280,9 +282,9 @@ def find_duplicates(texts: list[str], a: np.ndarray, b: np.ndarray, threshold: f
             found.append(("exact", first[words]))
             continue
         first[words], signature = place, minhash(shingles(text), a, b)
-        share, best = max(((float(np.mean(signature == other)), -i) for i, other in kept), default=(-1.0, 0))
-        found.append(("near", -best) if share >= threshold else None)
-        if found[-1] is None:
+        near = [(share, -i) for i, other in kept if (share := np.mean(signature == other)) >= threshold]
+        found.append(("near", -max(near)[1]) if near else None)
+        if not near:
             kept.append((place, signature))
     return found
 
