@@ -32,7 +32,7 @@ from llmlabs.lab.testing import inside_submission
 AGENT = "LabBot"
 TIMEOUT = 10.0
 RETRIED = (408, 429, 500, 502, 503, 504)
-MOST_PAGES, MOST_RETRIES = 1000, 20  # a mistake in a piece must not keep a crawl going for ever
+MOST_PAGES, MOST_RETRIES = 2000, 20  # a mistake in a piece must not keep a crawl going for ever
 
 
 class Pieces(Protocol):

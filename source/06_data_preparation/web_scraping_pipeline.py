@@ -637,7 +637,7 @@ assert_same([one["row"]["url"] for one in refused], faulty, "what is refused of 
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** All that the crawl brought, judged by your validator, and compared with what the site knows to be wrong. (Two pages answered "200 OK", but held no advert; the spider has marked them, and they are left out here.)
+# **Use it.** All that the crawl brought, judged by your validator, and compared with what the site knows to be wrong. (Pages that answered "200 OK" but held no advert are left out here; the spider has marked them.)
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-quarantine", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 good, quarantine = validate_rows([item for item in raw if "error" not in item])
@@ -767,7 +767,7 @@ for places, threshold in ((all64, min(alike[:2])), (all64, alike[2]), (all64, 0.
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** Each sound advert against all others: how similar is its most similar one? The site knows which are copies. The cross-check is datasketch, with its own shuffles. Two piles are in the wrong place, and rightly so: the spammers use one text for all their homes (strangers at 1), and a sound advert whose copy is spam has no similar copy (copies near 0).
+# **Use it.** Each sound advert against all others: how similar is its most similar one? The site knows which are copies. The cross-check is datasketch, with its own shuffles. Two piles are in the wrong place, and rightly so: the spammers use one text for all their homes (strangers at 1), and a sound advert whose copy is spam has no similar copy (copies near 0). The threshold goes into the gap between the other two.
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-similarity", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 a, b = np.random.default_rng(0).integers(1, 2**31, size=(2, 128), dtype=np.uint64)
@@ -782,7 +782,7 @@ show.similarities(agreement, sets, homes, threshold=0.35)
 #
 # **Quality.** No single number says what good text is, but cheap signs find the worst (Rae et al. 2021, section A.1.1, used such signs to filter the web). Ours has three parts, each from 0 to 1, for an advert with $n$ words in its description: *filled*, the share of the eight FIELDS that have a value; *length*, $\min(1, n/40)$; *variety*, the number of different shingles of three words divided by their number with repeats, $\max(1, n - 2)$. The score is their geometric mean, $\sqrt[3]{\text{filled} \cdot \text{length} \cdot \text{variety}}$, which unlike the plain mean is 0 if one part is.
 #
-# **Contamination.** If a test question is in the training data, the test measures memory. Brown et al. 2020 (GPT-3, appendix C) look for runs of 13 words that both share. Here the contamination of a test text is the share of its shingles of $n$ words that occur in the corpus. With $n$ too small everything overlaps; the larger $n$ is, the more does one changed word hide, because it spoils $n$ runs.
+# **Contamination.** If a test question is in the training data, the test measures memory. Brown et al. 2020 (GPT-3, appendix C) look for runs of 8 to 13 words that both share. Here the contamination of a test text is the share of its shingles of $n$ words that occur in the corpus. With $n$ too small everything overlaps; the larger $n$ is, the more does one changed word hide, because it spoils $n$ runs.
 #
 # **Version.** Which data was a model trained on? A *fingerprint* answers: a hash that stays the same when rows come in another order, and changes with any value. It goes into the data card, as a commit hash would.
 #
@@ -861,6 +861,8 @@ exam, taken = site.exam()
 show.contamination_by_length({n: contamination(exam, texts, n) for n in (3, 5, 8, 21)}, taken)
 
 # %% [markdown]
+# *Think:* each changed word spoils $n$ runs. Which leak would none of the four lengths find?
+#
 # ## 8. Experiment: the whole pipeline, and its data card
 #
 # Validate, score, drop the copies (the better-scored one stays), drop the poor, drop what would give the test away. At every step the site tells how many of its planted faults were found. Then the point of it all: a "model" that can only remember. It looks up the most similar text of the training half and repeats its price; a price counts as right if it is within 1 %. How good does it look on the test half, before and after cleaning?
