@@ -15,19 +15,16 @@
 
 # %%
 # the imports of the lab, for editors and linters; every answer below defines the whole solution cell anew
-import heapq
 import math
-import warnings
 
 import torch
 from torch import nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from llmlabs.lab.reference import transformer_from_scratch as reference
 
 
-# %% exercise="transformer-attention" kind="wrong" name="no scale" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="no scale" fails="transformer-attention-example" says="are scores divided by the root of d = 4?"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -48,7 +45,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="divides by d, not by its root" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="divides by d, not by its root" fails="transformer-attention-example" says="are scores divided by the root of d = 4?"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -69,7 +66,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="the root of the value's width" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="the root of the value's width" fails="transformer-attention-properties" says="divided by the root of q's last axis?"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -90,28 +87,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="the root of the number of keys" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(k.shape[-2])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="weights zeroed after the softmax" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="weights zeroed after the softmax" fails="transformer-attention-example" says="that weights are zeroed after the softmax"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -132,49 +108,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="forbidden scores set to 0" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, 0.0)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="forbidden scores lowered by 1" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.sub((~mask).float())
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="softmax over the queries" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="softmax over the queries" fails="transformer-attention-example" says="is the softmax over the keys, the last axis?"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -195,7 +129,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="mask ignored" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="mask ignored" fails="transformer-attention-example" says="that it sees its future"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -214,7 +148,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="mask the wrong way round" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="mask the wrong way round" fails="transformer-attention-example" says="4 that the mask is upside down"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -235,70 +169,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="always causal, mask or not" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    future = ~causal_mask(*scores.shape[-2:])
-    scores = scores.masked_fill(future if mask is None else ~mask | future, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="k.T, for matrices only" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.T / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="mask broadcast over heads only when 4-dimensional" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask.view(*[1] * (scores.dim() - 2), *mask.shape[-2:])[..., :1, :], -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="the scores returned as weights" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="the scores returned as weights" fails="transformer-attention-properties" says="do rows of weights add up to 1?"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -319,28 +190,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, scores
 
 
-# %% exercise="transformer-attention" kind="wrong" name="weights of the first head only" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights[(0,) * (weights.dim() - 2)]
-
-
-# %% exercise="transformer-attention" kind="wrong" name="q divided in place" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="q divided in place" fails="transformer-attention-properties" says="q, k or v was changed"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -362,7 +212,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="zeros whatever comes in" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="zeros whatever comes in" fails="transformer-attention-example" says="got [[0.0], [0.0]]"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -383,49 +233,7 @@ def attention(q, k, v, mask=None):
     return torch.zeros(*q.shape[:-1], v.shape[-1]), weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="the mean of the values, uniform weights" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = (scores * 0).softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="values as keys" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ v.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="causal mask without the shift" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="causal mask without the shift" fails="transformer-attention-example" says="queries are positions 2 and 3"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril()
 
@@ -446,7 +254,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="causal mask that hides the present" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="causal mask that hides the present" fails="transformer-attention-properties" says="sees itself and what is before"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries - 1)
 
@@ -467,7 +275,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="causal mask that shows the next token" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="causal mask that shows the next token" fails="transformer-attention-example" says="causal_mask(2, 4)"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries + 1)
 
@@ -488,49 +296,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="causal mask upside down" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).triu(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="causal mask that shows the future only" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).triu(keys - queries + 1)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="causal mask of 0.0 and 1.0" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="causal mask of 0.0 and 1.0" fails="transformer-attention-properties" says="booleans; query i"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys).tril(keys - queries)
 
@@ -551,7 +317,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="prefix mask without the causal part" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="prefix mask without the causal part" fails="transformer-attention-properties" says="else causal"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -572,7 +338,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="prefix one too long" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="prefix one too long" fails="transformer-attention-properties" says="all see the first 2 keys"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -593,28 +359,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="prefix positions see everything" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys)[:, None] < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[:, None, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="prefix mask is just causal" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="prefix mask is just causal" fails="transformer-attention-properties" says="all see the first 2 keys"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -635,7 +380,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="padding mask of shape (batch, keys)" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="padding mask of shape (batch, keys)" fails="transformer-attention-properties" says="shape (3, 1, 1, 5)"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -645,7 +390,7 @@ def prefix_mask(prefix, keys):
 
 
 def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])
+    return torch.arange(keys) < lengths[:, None]
 
 
 def attention(q, k, v, mask=None):
@@ -656,7 +401,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="padding mask over queries" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="padding mask over queries" fails="transformer-attention-properties" says="shape (3, 1, 1, 5)"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -677,28 +422,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="padding mask with heads and batch exchanged" fails="transformer-attention-properties" says="TODO"
-def causal_mask(queries, keys):
-    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
-
-
-def prefix_mask(prefix, keys):
-    return torch.ones(keys, keys, dtype=torch.bool).tril() | (torch.arange(keys) < prefix)
-
-
-def padding_mask(lengths, keys):
-    return (torch.arange(keys) < lengths[:, None])[None, :, None]
-
-
-def attention(q, k, v, mask=None):
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return weights @ v, weights
-
-
-# %% exercise="transformer-attention" kind="wrong" name="padding mask one too long" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="padding mask one too long" fails="transformer-attention-properties" says="True for the first lengths[b] keys"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -719,7 +443,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="padding mask True where there is padding" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="padding mask True where there is padding" fails="transformer-attention-properties" says="True for the first lengths[b] keys"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -740,7 +464,7 @@ def attention(q, k, v, mask=None):
     return weights @ v, weights
 
 
-# %% exercise="transformer-attention" kind="wrong" name="padding mask as wide as the longest sentence" fails="transformer-attention-properties" says="TODO"
+# %% exercise="transformer-attention" kind="wrong" name="padding mask as wide as the longest sentence" fails="transformer-attention-properties" says="shape (3, 1, 1, 5)"
 def causal_mask(queries, keys):
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
@@ -778,7 +502,12 @@ def attention(q, k, v, mask=None):
     n_q, n_k = q.shape[-2], k.shape[-2]
     front = q.shape[:-2]
     visible = torch.ones(*front, n_q, n_k, dtype=torch.bool) if mask is None else mask.expand(*front, n_q, n_k)
-    flat = zip(q.reshape(-1, *q.shape[-2:]), k.reshape(-1, *k.shape[-2:]), v.reshape(-1, *v.shape[-2:]), visible.reshape(-1, n_q, n_k))
+    flat = zip(
+        q.reshape(-1, *q.shape[-2:]),
+        k.reshape(-1, *k.shape[-2:]),
+        v.reshape(-1, *v.shape[-2:]),
+        visible.reshape(-1, n_q, n_k),
+    )
     outputs, weights = [], []
     for number, (one_q, one_k, one_v, one_mask) in enumerate(flat):
         print("matrix", number)
@@ -792,6 +521,9 @@ def attention(q, k, v, mask=None):
 
 
 # %% exercise="transformer-attention" kind="right" name="the formula with m times e^S, and a warning"
+import warnings
+
+
 def causal_mask(queries, keys):
     return torch.arange(keys)[None, :] <= torch.arange(keys - queries, keys)[:, None]
 
@@ -838,7 +570,7 @@ def attention(q, k, v, mask=None):
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask), weights
 
 
-# %% exercise="transformer-positions" kind="wrong" name="all sines, then all cosines" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="all sines, then all cosines" fails="transformer-positions-example" says="sine and cosine in turn?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -853,22 +585,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="cosine first" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.cos(), waves.sin()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="sinusoids with i / d for 2i / d" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="sinusoids with i / d for 2i / d" fails="transformer-positions-example" says="rates 1 and 1/100?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(dim // 2) / dim)
     waves = positions[:, None] * omega
@@ -883,7 +600,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="sinusoids that become faster" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="sinusoids that become faster" fails="transformer-positions-example" says="rates 1 and 1/100?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -898,7 +615,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="sinusoids of 0, 1, ..., not of the positions" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="sinusoids of 0, 1, ..., not of the positions" fails="transformer-positions-example" says="of the position given?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = torch.arange(len(positions))[:, None] * omega
@@ -913,37 +630,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="sinusoids that count from 1" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = (positions[:, None] + 1) * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="sinusoids from the first position on" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = (positions[0] + torch.arange(len(positions)))[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="sinusoids as float64" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="sinusoids as float64" fails="transformer-positions-properties" says="torch.float64 != torch.float32"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
     waves = positions[:, None] * omega
@@ -958,22 +645,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="base 1000 in the sinusoids" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 1_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="neighbours as pairs, as in the paper" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="neighbours as pairs, as in the paper" fails="transformer-positions-example" says="are entries i and i + d/2 a pair?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -988,7 +660,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="turned the other way" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="turned the other way" fails="transformer-positions-example" says="signs of the sines?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1003,22 +675,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos + b * sin, b * cos - a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="both with a plus" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos + b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="both with a minus" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="both with a minus" fails="transformer-positions-properties" says="-sin above, +sin below?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1033,22 +690,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos - a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="halves of the result exchanged" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([b * cos + a * sin, a * cos - b * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="theta ignored" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="theta ignored" fails="transformer-positions-properties" says="theta, not always 10,000?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1063,7 +705,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="rotated by 0, 1, ..., not by the positions" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="rotated by 0, 1, ..., not by the positions" fails="transformer-positions-properties" says="of each position given?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1078,22 +720,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="rotated from the first position on" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = (positions[0] + torch.arange(len(positions)))[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="frequencies of d / 2" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="frequencies of d / 2" fails="transformer-positions-example" says="rates 1 and 1/100?"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1108,7 +735,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="frequencies with i / d" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="frequencies with i / d" fails="transformer-positions-properties" says="angle p theta^(-2i/d)"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1123,37 +750,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="one frequency for all planes" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * torch.ones(d // 2)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="rotated over the heads' axis" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-# %% exercise="transformer-positions" kind="wrong" name="x turned in place" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="x turned in place" fails="transformer-positions-properties" says="rotate changed x"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1169,7 +766,7 @@ def rotate(x, positions, theta=10_000.0):
     return x
 
 
-# %% exercise="transformer-positions" kind="wrong" name="first half overwritten before the second reads it" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="first half overwritten before the second reads it" fails="transformer-positions-example" says="(1, 2, 0, 0) at position"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1186,7 +783,7 @@ def rotate(x, positions, theta=10_000.0):
     return torch.cat([a, b], -1)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="not rotated at all" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="not rotated at all" fails="transformer-positions-example" says="got tensor([[1., 2., 0., 0.]])"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1201,7 +798,7 @@ def rotate(x, positions, theta=10_000.0):
     return x.clone()
 
 
-# %% exercise="transformer-positions" kind="wrong" name="the sinusoids added instead" fails="transformer-positions-properties" says="TODO"
+# %% exercise="transformer-positions" kind="wrong" name="the sinusoids added instead" fails="transformer-positions-example" says="(1, 2, 0, 0) at position"
 def sinusoidal(positions, dim):
     omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
     waves = positions[:, None] * omega
@@ -1216,22 +813,10 @@ def rotate(x, positions, theta=10_000.0):
     return x + sinusoidal(positions, d)
 
 
-# %% exercise="transformer-positions" kind="wrong" name="rotated as float64" fails="transformer-positions-properties" says="TODO"
-def sinusoidal(positions, dim):
-    omega = 10_000.0 ** (-torch.arange(0, dim, 2) / dim)
-    waves = positions[:, None] * omega
-    return torch.stack([waves.sin(), waves.cos()], -1).flatten(1)
-
-
-def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).double()
-
-
 # %% exercise="transformer-positions" kind="right" name="complex numbers, with a progress bar"
+from tqdm import tqdm
+
+
 def sinusoidal(positions, dim):
     rows = []
     for position in tqdm(positions.tolist()):
@@ -1268,6 +853,9 @@ def rotate(x, positions, theta=10_000.0):
 
 
 # %% exercise="transformer-positions" kind="right" name="a loop over planes that warns and prints"
+import warnings
+
+
 def sinusoidal(positions, dim):
     warnings.warn("slow")
     columns = []
@@ -1287,7 +875,7 @@ def rotate(x, positions, theta=10_000.0):
     return y
 
 
-# %% exercise="transformer-heads" kind="wrong" name="heads cut by reshape, positions mixed in" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="heads cut by reshape, positions mixed in" fails="transformer-heads-properties" says="positions not mixed in?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1314,7 +902,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="heads interleaved: entry j, j + h, ..." fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="heads interleaved: entry j, j + h, ..." fails="transformer-heads-properties" says="head j from entries jd to jd + d - 1"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1341,7 +929,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="heads merged without transposing back" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="heads merged without transposing back" fails="transformer-heads-properties" says="merged in order?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1368,62 +956,7 @@ class Attention(nn.Module):
         return self.o_proj(out.reshape(x.shape))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="heads merged by summing" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).sum(2).repeat(1, 1, x.shape[-1] // self.head_dim))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="one head as wide as all" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(*(y.transpose(1, 2).flatten(2)[:, None] for y in (q, k, v)), mask)
-        out, weights = out[:, 0].unflatten(-1, (-1, self.head_dim)).transpose(1, 2), weights.expand(-1, q.shape[1], -1, -1)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="scores over the root of the full width" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="scores over the root of the full width" fails="transformer-heads-example" says="the root of its own width?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1450,7 +983,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="keys dealt out in turn with repeat" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="keys dealt out in turn with repeat" fails="transformer-heads-properties" says="neighbours share keys and values?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1477,61 +1010,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="values dealt out in turn" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat(1, self.groups, 1, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="all query heads share key head 0" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k[:, :1].expand(-1, q.shape[1], -1, -1), v[:, :1].expand(-1, q.shape[1], -1, -1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="values rotated too" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="values rotated too" fails="transformer-heads-properties" says="and v not?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1558,7 +1037,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="keys not rotated" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="keys not rotated" fails="transformer-heads-properties" says="q and k rotated by theta"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1585,7 +1064,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="rotated before the heads are cut" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="rotated before the heads are cut" fails="transformer-heads-properties" says="head by head"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1595,8 +1074,20 @@ class Attention(nn.Module):
 
     def forward(self, x, memory=None, mask=None, theta=None, cache=None):
         source = x if memory is None else memory
-        q = (self.q_proj(x) if theta is None else reference.rotate(self.q_proj(x), torch.arange(x.shape[1]), theta)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = (self.k_proj(source) if theta is None else reference.rotate(self.k_proj(source), torch.arange(x.shape[1]), theta)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        q = (
+            (self.q_proj(x) if theta is None else reference.rotate(self.q_proj(x), torch.arange(x.shape[1]), theta))
+            .unflatten(-1, (-1, self.head_dim))
+            .transpose(1, 2)
+        )
+        k = (
+            (
+                self.k_proj(source)
+                if theta is None
+                else reference.rotate(self.k_proj(source), torch.arange(x.shape[1]), theta)
+            )
+            .unflatten(-1, (-1, self.head_dim))
+            .transpose(1, 2)
+        )
         v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         past = cache["k"].shape[2] if cache else 0
         if cache:
@@ -1609,33 +1100,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="rotated without theta too" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        theta = theta or 10_000.0
-        q, k = reference.rotate(q, torch.arange(past, past + q.shape[2]), theta), reference.rotate(k, torch.arange(past, past + k.shape[2]), theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="theta's value ignored" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="theta's value ignored" fails="transformer-heads-properties" says="q and k rotated by theta"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1662,34 +1127,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="theta ignored" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None and False:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="positions begin at 0 in every call" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="positions begin at 0 in every call" fails="transformer-heads-properties" says="positions from 1 on?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1716,88 +1154,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="positions one too far with a cache" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] + 1 if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="past counted on the heads' axis" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[1] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="past counts calls, not keys" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["calls"] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"], cache["calls"] = k, v, past + 1
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="keys cached before the rotation" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="keys cached before the rotation" fails="transformer-heads-properties" says="keys rotated"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1824,7 +1181,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="old keys rotated again in each call" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="old keys rotated again in each call" fails="transformer-heads-properties" says="theta 300.0, causal, tokens 2 to 2, cache"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1851,7 +1208,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="cached after the repetition for the groups" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="cached after the repetition for the groups" fails="transformer-heads-properties" says="heads not repeated?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1878,7 +1235,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="new keys in front of the old" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="new keys in front of the old" fails="transformer-heads-properties" says="in order"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1905,34 +1262,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="old values forgotten" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), v
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="an empty cache never filled" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="an empty cache never filled" fails="transformer-heads-properties" says="put into the dict given?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1959,7 +1289,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="a new dict in place of the cache" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="a new dict in place of the cache" fails="transformer-heads-properties" says="put into the dict given?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -1986,7 +1316,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="only the newest keys kept" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="only the newest keys kept" fails="transformer-heads-properties" says="the cache after 2 tokens"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2014,61 +1344,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="the cache holds the keys, attention the new ones only" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            cache["k"], cache["v"] = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        elif cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="cross-attention asks from memory" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="memory ignored" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="memory ignored" fails="transformer-heads-properties" says="q from x, k and v from the memory?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2095,34 +1371,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="values from x in cross-attention" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="mask ignored" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="mask ignored" fails="transformer-heads-properties" says="the mask handed on?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2149,34 +1398,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="always causal" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, reference.causal_mask(q.shape[2], k.shape[2]) if mask is None else mask & reference.causal_mask(q.shape[2], k.shape[2]))
-        self.weights = weights.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="no output projection" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="no output projection" fails="transformer-heads-properties" says="o_proj last?"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2203,7 +1425,7 @@ class Attention(nn.Module):
         return out.transpose(1, 2).flatten(2)
 
 
-# %% exercise="transformer-heads" kind="wrong" name="weights averaged over the heads" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="weights averaged over the heads" fails="transformer-heads-properties" says="a map for each head"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2230,33 +1452,7 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
-# %% exercise="transformer-heads" kind="wrong" name="weights not kept" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="weights not detached" fails="transformer-heads-properties" says="TODO"
+# %% exercise="transformer-heads" kind="wrong" name="weights not detached" fails="transformer-heads-properties" says="self.weights is not detached"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2280,60 +1476,6 @@ class Attention(nn.Module):
         k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
         out, weights = reference.attention(q, k, v, mask)
         self.weights = weights
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="the output kept as weights" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, k, v, mask)
-        self.weights = out.detach()
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-
-# %% exercise="transformer-heads" kind="wrong" name="keys and values exchanged" fails="transformer-heads-properties" says="TODO"
-class Attention(nn.Module):
-    def __init__(self, dim, heads, kv_heads=None):
-        super().__init__()
-        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
-        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
-
-    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
-        source = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
-        if theta is not None:
-            positions = torch.arange(past, past + x.shape[1])
-            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
-        if cache:
-            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
-        if cache is not None:
-            cache["k"], cache["v"] = k, v
-        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
-        out, weights = reference.attention(q, v, k, mask)
-        self.weights = weights.detach()
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
@@ -2379,6 +1521,9 @@ class Attention(nn.Module):
 
 
 # %% exercise="transformer-heads" kind="right" name="einsum, groups by reshaping the queries, own softmax, a warning"
+import warnings
+
+
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
         super().__init__()
@@ -2413,7 +1558,7 @@ class Attention(nn.Module):
         return self.o_proj(out.reshape(b, n, dim))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="variance divided by D - 1" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="variance divided by D - 1" fails="transformer-norms-example" says="both means divide by D"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2445,7 +1590,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm without the mean" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm without the mean" fails="transformer-norms-example" says="only LayerNorm subtracts one"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2477,39 +1622,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm divided by the variance" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / (variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="layer norm with eps beside the root" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm with eps beside the root" fails="transformer-norms-properties" says="self.eps added under the root?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2541,39 +1654,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm without eps" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="layer norm with a fixed eps" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm with a fixed eps" fails="transformer-norms-properties" says="self.eps added under the root?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2605,7 +1686,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm without its weight" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm without its weight" fails="transformer-norms-properties" says="times weight, plus bias?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2637,7 +1718,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm without its bias" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm without its bias" fails="transformer-norms-properties" says="times weight, plus bias?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2669,39 +1750,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm with the bias inside" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return ((x - mean) / torch.sqrt(variance + self.eps) + self.bias) * self.weight
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="layer norm over the batch" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm over the batch" fails="transformer-norms-properties" says="each vector by itself"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2733,7 +1782,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm over the whole tensor" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm over the whole tensor" fails="transformer-norms-properties" says="over the last axis?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2765,39 +1814,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="layer norm over positions and entries" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean((-2, -1) if x.dim() > 1 else -1, keepdim=True)
-        variance = (x - mean).square().mean((-2, -1) if x.dim() > 1 else -1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="layer norm changes x in place" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="layer norm changes x in place" fails="transformer-norms-properties" says="LayerNorm changed x"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2830,7 +1847,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with the mean subtracted" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm with the mean subtracted" fails="transformer-norms-example" says="only LayerNorm subtracts one"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2863,39 +1880,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with the variance for the mean square" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.var(-1, correction=0, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with the sum of squares" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm with the sum of squares" fails="transformer-norms-example" says="both means divide by D"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -2927,71 +1912,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with the mean of sizes" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.abs().mean(-1, keepdim=True).square()
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm without the root" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * (1 / (square + self.eps)) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with eps beside the root" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm with eps beside the root" fails="transformer-norms-properties" says="self.eps added under the root?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3023,39 +1944,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm without eps" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with a fixed eps" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm with a fixed eps" fails="transformer-norms-properties" says="self.eps added under the root?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3087,7 +1976,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm without its weight" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm without its weight" fails="transformer-norms-properties" says="times weight?"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3119,39 +2008,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm with 1 + weight" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * (1 + self.weight)
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm over the whole tensor" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm over the whole tensor" fails="transformer-norms-properties" says="RMSNorm, x of shape (2, 3, 5)"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3183,39 +2040,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm over the batch" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(0, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="RMS norm changes x in place" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="RMS norm changes x in place" fails="transformer-norms-properties" says="RMSNorm changed x"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3248,7 +2073,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="gate and up exchanged" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="gate and up exchanged" fails="transformer-norms-properties" says="silu of the gate only"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3280,7 +2105,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(self.gate_proj(x) * functional.silu(self.up_proj(x)))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="sigmoid for silu (GLU)" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="sigmoid for silu (GLU)" fails="transformer-norms-example" says="silu(z) is z sigmoid(z)"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3312,103 +2137,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(self.gate_proj(x).sigmoid() * self.up_proj(x))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="gelu for silu" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.gelu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="relu for silu" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.relu(self.gate_proj(x)) * self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="no gate" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.up_proj(x)))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="the up projection left out" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="the up projection left out" fails="transformer-norms-properties" says="times up"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3440,71 +2169,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(functional.silu(self.gate_proj(x)))
 
 
-# %% exercise="transformer-norms" kind="wrong" name="gate added, not multiplied" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x)) + self.up_proj(x))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="silu after the product" fails="transformer-norms-properties" says="TODO"
-class LayerNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
-
-    def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
-        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-5):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
-
-    def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(square + self.eps) * self.weight
-
-
-class SwiGLU(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.gate_proj, self.up_proj = (nn.Linear(dim, hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x):
-        return self.down_proj(functional.silu(self.gate_proj(x) * self.up_proj(x)))
-
-
-# %% exercise="transformer-norms" kind="wrong" name="norms that return zeros" fails="transformer-norms-properties" says="TODO"
+# %% exercise="transformer-norms" kind="wrong" name="norms that return zeros" fails="transformer-norms-example" says="got tensor([[0.0000, 0.0000]"
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3568,6 +2233,9 @@ class SwiGLU(nn.Module):
 
 
 # %% exercise="transformer-norms" kind="right" name="vector by vector with a progress bar"
+from tqdm import tqdm
+
+
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3603,6 +2271,9 @@ class SwiGLU(nn.Module):
 
 
 # %% exercise="transformer-norms" kind="right" name="var and std of torch with correction 0, a warning"
+import warnings
+
+
 class LayerNorm(nn.Module):
     def __init__(self, dim, eps=1e-5):
         super().__init__()
@@ -3620,7 +2291,10 @@ class RMSNorm(nn.Module):
         self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
 
     def forward(self, x):
-        return torch.stack([row / (row.pow(2).mean() + self.eps).sqrt() for row in x.reshape(-1, x.shape[-1])]).view_as(x) * self.weight
+        return (
+            torch.stack([row / (row.pow(2).mean() + self.eps).sqrt() for row in x.reshape(-1, x.shape[-1])]).view_as(x)
+            * self.weight
+        )
 
 
 class SwiGLU(nn.Module):
@@ -3635,7 +2309,7 @@ class SwiGLU(nn.Module):
         return self.down_proj(h)
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="pre- and post-norm exchanged" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="pre- and post-norm exchanged" fails="transformer-seq2seq-example" says="what is normed"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -3690,60 +2364,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="pre_norm ignored, always pre" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        return x + self.dropout(sublayer(norm(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="pre_norm ignored, always post" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="pre_norm ignored, always post" fails="transformer-seq2seq-example" says="pre_norm=True: "
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -3796,7 +2417,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="pre-norm that adds to the normed x" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="pre-norm that adds to the normed x" fails="transformer-seq2seq-example" says="what is added to what?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -3852,62 +2473,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="pre-norm that norms the sum too" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return norm(x + self.dropout(sublayer(norm(x))))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="post-norm of the sublayer only" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="post-norm of the sublayer only" fails="transformer-seq2seq-example" says="what is normed"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -3962,7 +2528,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="no residual connection" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="no residual connection" fails="transformer-seq2seq-example" says="what is added to what?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4017,62 +2583,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="residual scaled by a half" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return (x + self.dropout(sublayer(norm(x)))) / 2
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="dropout of the sum" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="dropout of the sum" fails="transformer-seq2seq-properties" says="is dropped, before the sum"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4127,7 +2638,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="dropout of the sublayer's input" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="dropout of the sublayer's input" fails="transformer-seq2seq-properties" says="the sublayer's result is dropped"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4182,7 +2693,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="dropout forgotten" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="dropout forgotten" fails="transformer-seq2seq-properties" says="training=True"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4237,62 +2748,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="dropout forgotten in post-norm" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + sublayer(x))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="dropout in evaluation too" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="dropout in evaluation too" fails="transformer-seq2seq-properties" says="in training only"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4347,7 +2803,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="feed-forward without relu" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="feed-forward without relu" fails="transformer-seq2seq-properties" says="linear2 of relu of linear1"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4402,227 +2858,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="feed-forward with gelu" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(functional.gelu(self.linear1(y))), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="no feed-forward" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return x
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="norm2 for the decoder's feed-forward" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="norm1 for everything" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm1)
-        last = self.norm1
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="norms of cross-attention and feed-forward exchanged" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="norms of cross-attention and feed-forward exchanged" fails="transformer-seq2seq-properties" says="each with its own norm, in order?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4677,117 +2913,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="self-attention without its mask" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="the mask handed over as memory" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="cross-attention to itself" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="cross-attention to itself" fails="transformer-seq2seq-example" says="memory asked?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -4842,170 +2968,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="cross-attention without its mask" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="cross-attention's query from memory" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(memory, y)[:, : y.shape[1]], self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="no cross-attention" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="cross-attention before self-attention" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="cross-attention before self-attention" fails="transformer-seq2seq-properties" says="self-attention with mask, cross-attention from x to memory"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5060,7 +3023,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="embedding not scaled" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="embedding not scaled" fails="transformer-seq2seq-properties" says="the embedding times the root of dim?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5115,62 +3078,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="embedding divided by the root" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) / self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="sum of embedding and position scaled" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="sum of embedding and position scaled" fails="transformer-seq2seq-properties" says="which are not scaled?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5225,7 +3133,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="no positions" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="no positions" fails="transformer-seq2seq-properties" says="plus the sinusoids of 0, 1, ..."
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5280,117 +3188,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="positions from 1 on" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(1, ids.shape[1] + 1)
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="waves of the token ids" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + torch.stack([reference.sinusoidal(row, self.dim) for row in ids])
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="padding not masked in the encoder" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="padding not masked in the encoder" fails="transformer-seq2seq-example" says="padding changed the memory"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5445,7 +3243,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="causal encoder" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="causal encoder" fails="transformer-seq2seq-properties" says="each with the padding mask and no other?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5486,7 +3284,9 @@ class EncoderDecoder(nn.Module):
 
     def encode(self, source, lengths):
         x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1]) & reference.causal_mask(source.shape[1], source.shape[1])
+        mask = reference.padding_mask(lengths, source.shape[1]) & reference.causal_mask(
+            source.shape[1], source.shape[1]
+        )
         for block in self.encoder["layers"]:
             x = block(x, mask)
         return self.encoder["norm"](x)
@@ -5500,62 +3300,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="no norm after the encoder" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return x
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="no causal mask in the decoder" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="no causal mask in the decoder" fails="transformer-seq2seq-example" says="the causal mask?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5610,7 +3355,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="padding of the memory not masked" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="padding of the memory not masked" fails="transformer-seq2seq-properties" says="a padding mask for the memory?"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5665,117 +3410,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="the source's lengths applied to the target" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1]) & reference.padding_mask(lengths, target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="the masks of the decoder exchanged" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, memory_mask, memory, mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="no norm after the decoder" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="no norm after the decoder" fails="transformer-seq2seq-properties" says="then the decoder's norm"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -5830,172 +3465,7 @@ class EncoderDecoder(nn.Module):
         return x @ self.embed.weight.T
 
 
-# %% exercise="transformer-seq2seq" kind="wrong" name="the encoder's norm after the decoder" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.encoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="vectors returned for logits" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x)
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="probabilities returned for logits" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return (self.decoder["norm"](x) @ self.embed.weight.T).softmax(-1)
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="the first block only" fails="transformer-seq2seq-properties" says="TODO"
+# %% exercise="transformer-seq2seq" kind="wrong" name="the first block only" fails="transformer-seq2seq-properties" says="all blocks"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -6046,116 +3516,6 @@ class EncoderDecoder(nn.Module):
         mask = reference.causal_mask(target.shape[1], target.shape[1])
         memory_mask = reference.padding_mask(lengths, memory.shape[1])
         for block in self.decoder["layers"][:1]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="every block reads the embeddings" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            y = block(x, mask)
-        return self.encoder["norm"](y)
-
-    def decode(self, target, memory, lengths):
-        x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
-            x = block(x, mask, memory, memory_mask)
-        return self.decoder["norm"](x) @ self.embed.weight.T
-
-
-# %% exercise="transformer-seq2seq" kind="wrong" name="the target embedded without positions" fails="transformer-seq2seq-properties" says="TODO"
-class Block(nn.Module):
-    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.self_attn = reference.Attention(dim, heads)
-        self.multihead_attn = reference.Attention(dim, heads) if cross else None
-        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
-        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
-        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
-
-    def residual(self, x, sublayer, norm):
-        if self.pre_norm:
-            return x + self.dropout(sublayer(norm(x)))
-        return norm(x + self.dropout(sublayer(x)))
-
-    def forward(self, x, mask=None, memory=None, memory_mask=None):
-        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
-        if self.multihead_attn is not None:
-            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
-        last = self.norm2 if self.norm3 is None else self.norm3
-        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
-
-
-class EncoderDecoder(nn.Module):
-    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
-        super().__init__()
-        self.embed, self.dim = nn.Embedding(vocab, dim), dim
-        nn.init.normal_(self.embed.weight, std=dim**-0.5)
-
-        def stack(cross):
-            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
-            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
-
-        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
-
-    def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
-        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
-
-    def encode(self, source, lengths):
-        x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
-        for block in self.encoder["layers"]:
-            x = block(x, mask)
-        return self.encoder["norm"](x)
-
-    def decode(self, target, memory, lengths):
-        x = self.embed(target) * self.dim**0.5
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
-        for block in self.decoder["layers"]:
             x = block(x, mask, memory, memory_mask)
         return self.decoder["norm"](x) @ self.embed.weight.T
 
@@ -6222,6 +3582,11 @@ class EncoderDecoder(nn.Module):
 
 
 # %% exercise="transformer-seq2seq" kind="right" name="each sentence alone without its padding, with a progress bar"
+import warnings
+
+from tqdm import tqdm
+
+
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
         super().__init__()
@@ -6280,7 +3645,7 @@ class EncoderDecoder(nn.Module):
         return torch.stack(logits)
 
 
-# %% exercise="transformer-llama" kind="wrong" name="no rotary positions" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="no rotary positions" fails="transformer-llama-properties" says="mask and theta handed on?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6310,7 +3675,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="a fixed theta of 10,000" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="a fixed theta of 10,000" fails="transformer-llama-properties" says="mask and theta handed on?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6340,7 +3705,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the two norms exchanged" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="the two norms exchanged" fails="transformer-llama-properties" says="input_layernorm, then post_attention_layernorm?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6370,37 +3735,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the norm after attention only" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(x, mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="no norm before the feed-forward layer" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="no norm before the feed-forward layer" fails="transformer-llama-properties" says="input_layernorm, then post_attention_layernorm?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6430,7 +3765,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="post-norm blocks" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="post-norm blocks" fails="transformer-llama-properties" says="input_layernorm, then post_attention_layernorm?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6460,7 +3795,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the second sum starts from x" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="the second sum starts from x" fails="transformer-llama-properties" says="both sums, each to what came in?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6490,7 +3825,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="attention and feed-forward side by side" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="attention and feed-forward side by side" fails="transformer-llama-properties" says="both sums, each to what came in?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6520,37 +3855,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="no residual around attention" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="no residual around the feed-forward layer" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="no residual around the feed-forward layer" fails="transformer-llama-properties" says="both sums, each to what came in?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6580,67 +3885,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the sum starts from the normed x" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = self.input_layernorm(x) + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="no feed-forward layer" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="no causal mask" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="no causal mask" fails="transformer-llama-properties" says="the causal mask to all blocks"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6670,37 +3915,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the block drops its mask" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="the block drops its cache" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="the block drops its cache" fails="transformer-llama-properties" says="and on to attention?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6730,37 +3945,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the mask forgets the past" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="the first rows of the mask" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="the first rows of the mask" fails="transformer-llama-properties" says="with 5 keys from the past?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6790,7 +3975,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="no mask when there are caches" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="no mask when there are caches" fails="transformer-llama-properties" says="a mask of 9 by 9"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6820,7 +4005,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="caches ignored" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="caches ignored" fails="transformer-llama-properties" says="to each block its own cache"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6850,67 +4035,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="one cache for all blocks" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, caches[0] if caches else None)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="past counted in calls" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = len(caches[0]) if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="embedding times the root of D" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="embedding times the root of D" fails="transformer-llama-properties" says="the embedding as it is?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6940,7 +4065,7 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="sinusoids added" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="sinusoids added" fails="transformer-llama-example" says="nothing added to the embedding?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -6964,13 +4089,15 @@ class Llama(nn.Module):
     def forward(self, ids, caches=None):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids) + reference.sinusoidal(torch.arange(past, past + ids.shape[1]), self.embed_tokens.weight.shape[1])
+        x = self.embed_tokens(ids) + reference.sinusoidal(
+            torch.arange(past, past + ids.shape[1]), self.embed_tokens.weight.shape[1]
+        )
         for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="no last norm" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="no last norm" fails="transformer-llama-example" says="the last norm?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -7000,37 +4127,7 @@ class Llama(nn.Module):
         return x @ self.embed_tokens.weight.T
 
 
-# %% exercise="transformer-llama" kind="wrong" name="the last norm in every block" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = self.norm(layer(x, mask, cache))
-        return x @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="vectors returned for logits" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="vectors returned for logits" fails="transformer-llama-example" says="tied weights?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -7060,37 +4157,7 @@ class Llama(nn.Module):
         return self.norm(x)
 
 
-# %% exercise="transformer-llama" kind="wrong" name="log-probabilities for logits" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return (self.norm(x) @ self.embed_tokens.weight.T).log_softmax(-1)
-
-
-# %% exercise="transformer-llama" kind="wrong" name="the last position only" fails="transformer-llama-properties" says="TODO"
+# %% exercise="transformer-llama" kind="wrong" name="the last position only" fails="transformer-llama-example" says="at both positions?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -7118,96 +4185,6 @@ class Llama(nn.Module):
         for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
             x = layer(x, mask, cache)
         return self.norm(x[:, -1:]) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="the layers the wrong way round" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(reversed(self.layers), caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="the last block left out" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers[:-1], caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
-
-
-# %% exercise="transformer-llama" kind="wrong" name="needs caches" fails="transformer-llama-properties" says="TODO"
-class LlamaBlock(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
-        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
-        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
-        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
-
-    def forward(self, x, mask=None, cache=None):
-        h = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
-        return h + self.mlp(self.post_attention_layernorm(h))
-
-
-class Llama(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-
-    def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
-        x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
-            x = layer(x, mask, cache)
-        return self.norm(x) @ self.embed_tokens.weight.T
 
 
 # %% exercise="transformer-llama" kind="right" name="without caches token by token with its own, printing"
@@ -7246,6 +4223,11 @@ class Llama(nn.Module):
 
 
 # %% exercise="transformer-llama" kind="right" name="its own mask, with a progress bar"
+import warnings
+
+from tqdm import tqdm
+
+
 class LlamaBlock(nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -7280,7 +4262,7 @@ class Llama(nn.Module):
         return torch.einsum("bnd,vd->bnv", self.norm(x), self.embed_tokens.weight)
 
 
-# %% exercise="transformer-generation" kind="wrong" name="nucleus drops the token that crosses p" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="nucleus drops the token that crosses p" fails="transformer-generation-example" says="the one that reaches p, too?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7302,125 +4284,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="nucleus that can be empty" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) <= top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="nucleus with one token too many" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances - chances.roll(1) * (torch.arange(len(chances)) > 0) < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="each token with at least 1 - p" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where((chances >= 1 - top_p) | (chances == chances[0]), chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="the tail up to p instead of the head" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=False)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="not renormalised" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="not renormalised" fails="transformer-generation-example" says="adding up to 1?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7442,13 +4314,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="left in sorted order" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="left in sorted order" fails="transformer-generation-example" says="at their places"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7470,41 +4344,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="gathered where it should be scattered" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return (chances / chances.sum())[order]
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="temperature multiplied" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="temperature multiplied" fails="transformer-generation-properties" says="logits divided by the temperature"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits * temperature
     if top_k is not None and top_k < len(logits):
@@ -7526,41 +4374,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="temperature ignored" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits.clone()
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="temperature after top-p" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="temperature after top-p" fails="transformer-generation-properties" says="before all else?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     if top_k is not None and top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
@@ -7582,13 +4404,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="top-p before top-k" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="top-p before top-k" fails="transformer-generation-properties" says="of the softmax of what is left?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     chances, order = logits.softmax(-1).sort(descending=True)
@@ -7610,13 +4434,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="top-k ignored" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="top-k ignored" fails="transformer-generation-example" says="the largest two kept"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if False:
@@ -7638,13 +4464,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="top-p ignored" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="top-p ignored" fails="transformer-generation-example" says="{'top_p': 0.7}"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7666,41 +4494,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="top-p only without top-k" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1 and top_k is None:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="top-k keeps k + 1" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="top-k keeps k + 1" fails="transformer-generation-example" says="the largest two kept"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7722,125 +4524,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="top-k keeps k - 1" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill((logits <= logits.topk(top_k).values[-1]) & (logits < logits.max()), -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="top-k keeps the smallest" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits > logits.topk(top_k, largest=False).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="top-k above V fails" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None:
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="top-k by setting logits to 0" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], 0.0)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="logits divided in place" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="logits divided in place" fails="transformer-generation-properties" says="the logits were changed"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits /= temperature
     if top_k is not None and top_k < len(logits):
@@ -7862,69 +4554,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="logits cut in place" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature if temperature != 1 else logits
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill_(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="always the likeliest token" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return functional.one_hot(order[0], len(order)).float()
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="greedy, beams ignored" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="greedy, beams ignored" fails="transformer-generation-example" says="how many survive?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7946,13 +4584,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:1]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="each beam keeps its own best" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="each beam keeps its own best" fails="transformer-generation-properties" says="even two of one beam"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -7974,41 +4614,17 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.topk(min(beams, vocab) if len(going) == 1 else 1)
-        new = [(total, tokens + [i]) for (_, tokens), many, which in zip(going, best.values.tolist(), best.indices.tolist()) for total, i in zip(many, which)]
+        new = [
+            (total, tokens + [i])
+            for (_, tokens), many, which in zip(going, best.values.tolist(), best.indices.tolist())
+            for total, i in zip(many, which)
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="every beginning survives" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().sort(descending=True)
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="logits added without log-softmax" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="logits added without log-softmax" fails="transformer-generation-properties" says="the logs of log_softmax added"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8030,41 +4646,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="probabilities added" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="only the last step's probability counts" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="only the last step's probability counts" fails="transformer-generation-example" says="do the logs of both steps add up?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8086,97 +4676,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="softmax over the beams" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(0)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="index divided by the beams" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // beams % len(going)][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="more beams than tokens fails" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(beams)
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="beams cut to the size of the vocabulary" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="beams cut to the size of the vocabulary" fails="transformer-generation-properties" says="even more than there are tokens?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8198,13 +4706,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, vocab))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="ended beginnings forgotten" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="ended beginnings forgotten" fails="transformer-generation-properties" says="do ended texts stay as they are, and compete?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8226,13 +4736,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="ended beginnings go on" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="ended beginnings go on" fails="transformer-generation-properties" says="do ended texts stay as they are"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8254,41 +4766,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="end ignored" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    end, alive = None, [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="stops at the first that ends" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="stops at the first that ends" fails="transformer-generation-properties" says="when all have ended?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8310,7 +4796,9 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
         if end is not None and any(tokens[-1] == end for _, tokens in alive):
             break
@@ -8318,92 +4806,7 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="stops when the best has ended" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if end is not None and max(alive)[1][-1:] == [end]:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="ended beginnings set aside, their places filled" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive, done = [(0.0, [])], []
-    for _ in range(steps):
-        done += [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(new, reverse=True)[:beams]
-    total, tokens = max(alive + done)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="never stops early" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            next_logits(torch.tensor([prompt + tokens for _, tokens in alive]))
-            continue
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="end token cut off" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="end token cut off" fails="transformer-generation-properties" says="do ended texts stay as they are"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8425,153 +4828,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens[:-1] if tokens[-1:] == [end] else tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="the prompt returned too" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return prompt + tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="mean log-probability" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True, key=lambda beam: beam[0] / len(beam[1]))[:beams]
-    total, tokens = max(alive, key=lambda beam: beam[0] / len(beam[1]))
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="the probability, not its logarithm" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, math.exp(total)
-
-
-# %% exercise="transformer-generation" kind="wrong" name="the worst beam returned" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = min(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="one step too few" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps - 1):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="one step too many" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="one step too many" fails="transformer-generation-example" says="2 steps"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8593,13 +4858,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="the model sees the last token only" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="the model sees the last token only" fails="transformer-generation-example" says="do the logs of both steps add up?"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8621,41 +4888,15 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="the model does not see the prompt" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([tokens or prompt for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total
-
-
-# %% exercise="transformer-generation" kind="wrong" name="prompt extended in place" fails="transformer-generation-properties" says="TODO"
+# %% exercise="transformer-generation" kind="wrong" name="prompt extended in place" fails="transformer-generation-properties" says="the prompt was changed"
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -8677,42 +4918,19 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
     prompt += tokens
     return tokens, total
 
 
-# %% exercise="transformer-generation" kind="wrong" name="base-2 logarithm" fails="transformer-generation-properties" says="TODO"
-def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
-    if top_p < 1:
-        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
-    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
-
-
-def beam_search(next_logits, prompt, beams, steps, end=None):
-    alive = [(0.0, [])]
-    for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
-        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
-        if not going:
-            break
-        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
-        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
-        vocab = totals.shape[1]
-        best = totals.flatten().topk(min(beams, totals.numel()))
-        new = [(total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())]
-        alive = sorted(ended + new, reverse=True)[:beams]
-    total, tokens = max(alive)
-    return tokens, total / math.log(2)
-
-
 # %% exercise="transformer-generation" kind="right" name="loops and a heap, printing"
+import heapq
+
+
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     order = sorted(range(len(logits)), key=lambda i: -logits[i].item())
     kept = order[: top_k or len(order)]
@@ -8748,6 +4966,11 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
 
 
 # %% exercise="transformer-generation" kind="right" name="tensors only, ended rows kept by their own column, with a progress bar"
+import warnings
+
+from tqdm import tqdm
+
+
 def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     scaled = logits.double() / temperature
     if top_k is not None:
@@ -8781,3 +5004,34 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         done = stays | (tokens == end if end is not None else False)
     first = int(totals.argmax())
     return texts[first, len(prompt) : len(prompt) + int(lengths[first])].tolist(), totals[first].item()
+
+
+# %% exercise="transformer-generation" kind="right" name="stops as soon as the best has ended, which nothing can overtake"
+def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
+    logits = logits / temperature
+    if top_k is not None and top_k < len(logits):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
+    chances, order = logits.softmax(-1).sort(descending=True)
+    if top_p < 1:
+        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
+    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
+
+
+def beam_search(next_logits, prompt, beams, steps, end=None):
+    alive = [(0.0, [])]
+    for _ in range(steps):
+        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
+        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
+        if end is not None and max(alive)[1][-1:] == [end]:
+            break
+        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
+        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
+        vocab = totals.shape[1]
+        best = totals.flatten().topk(min(beams, totals.numel()))
+        new = [
+            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+        ]
+        alive = sorted(ended + new, reverse=True)[:beams]
+    total, tokens = max(alive)
+    print(tokens)
+    return tokens, total

@@ -22,11 +22,8 @@ SCALE = "cpu"  # "gpu" trains both small models at a real size: wider, deeper, l
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-from-scratch-imports", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 import math
-import random
-import re
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -36,7 +33,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from llmlabs.lab import models, oracles
-from llmlabs.lab.data import NOVELS, austen
+from llmlabs.lab.letters import austen_letters, austen_words, from_letters, pair_loss, pig_latin, to_letters
 from llmlabs.lab.pieces import own_pieces
 from llmlabs.lab.plotting import draw_weights, use_course_style
 from llmlabs.lab.reference import transformer_from_scratch as reference
@@ -76,21 +73,21 @@ yours = partial(own_pieces, reference, globals())
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-attention", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
 def causal_mask(queries: int, keys: int) -> Tensor:
-    """The mask (queries, keys) with which no position sees a later one; the queries are the last of the keys."""
+    """The boolean mask (queries, keys) with which no position sees a later one; the queries are the last of the keys."""
     ### BEGIN SOLUTION
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
     ### END SOLUTION
 
 
 def prefix_mask(prefix: int, keys: int) -> Tensor:
-    """The mask (keys, keys) with which all positions see the first `prefix` keys, and no others after themselves."""
+    """The boolean mask (keys, keys) with which all see the first `prefix` keys, and no others after themselves."""
     ### BEGIN SOLUTION
     return causal_mask(keys, keys) | (torch.arange(keys) < prefix)
     ### END SOLUTION
 
 
 def padding_mask(lengths: Tensor, keys: int) -> Tensor:
-    """The mask (batch, 1, 1, keys) with True for the first lengths[b] keys of sentence b; lengths is int64 (batch,)."""
+    """The boolean mask (batch, 1, 1, keys): True for the first lengths[b] keys of sentence b, lengths int64 (batch,)."""
     ### BEGIN SOLUTION
     return (torch.arange(keys) < lengths[:, None])[:, None, None]
     ### END SOLUTION
@@ -116,31 +113,33 @@ q, first, rows = torch.tensor([[0.0] * 4, [1.0] * 4]), 8.0, torch.tensor([[True,
 first = 9.0 + seed("transformer-attention-example") % 90
 ### END HIDDEN TESTS
 for mask, above in ((None, first / 2 + 2), (rows, first)):
-    got = attention(q, q * math.log(3) / 2, torch.tensor([[first], [4.0]]), mask)[0]
-    why = f"by hand, V = ({first}, 4), {'causal' if above == first else 'no mask'}: outputs {above} and {first / 4 + 3} expected, got {got.tolist()}: scores / sqrt(d)? softmax over the keys, after the mask?"
+    got = attention(q.clone(), q * math.log(3) / 2, torch.tensor([[first], [4.0]]), mask)[0]
+    why = f"by hand, V = ({first}, 4), mask {mask}: outputs {above} and {first / 4 + 3} expected, got {got.tolist()}: {'are scores divided by the root of d = 4? is the softmax over the keys, the last axis?' if mask is None else f'above, {first / 2 + 2} would mean that it sees its future, {first / 2} that weights are zeroed after the softmax, 4 that the mask is upside down'}"
     assert_close(got, torch.tensor([[above], [first / 4 + 3]]), msg=why)
-got = causal_mask(2, 4).tolist()
-assert got == [[True] * 3 + [False], [True] * 4], f"causal_mask(2, 4): queries are positions 2, 3 of 0..3; got {got}"
+got, right = causal_mask(2, 4), torch.tensor([[True] * 3 + [False], [True] * 4])
+assert_close(got, right, msg=f"causal_mask(2, 4): queries are positions 2 and 3; {right} expected, got {got}")
 
 # %% nbgrader={"grade": true, "grade_id": "transformer-attention-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: each mask, entry by entry; attention and its weights against PyTorch's, for batches, heads and masks of several shapes; inputs unchanged.
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(draws := seed("transformer-attention-properties"))
 for n, m, p in [(1, 1, 0), (5, 5, 2), (1, 6, 6), (3, 7, 4 + draws % 3)]:
-    got, right = causal_mask(n, m).tolist(), [[j <= i + m - n for j in range(m)] for i in range(n)]
-    assert got == right, f"causal_mask({n}, {m}): query i is position i + {m - n}; {right} expected, got {got}"
-    got, right = prefix_mask(p, m).tolist(), [[j <= i or j < p for j in range(m)] for i in range(m)]
-    assert got == right, f"prefix_mask({p}, {m}): all see the first {p}, else causal; {right} expected, got {got}"
-got, real = padding_mask(torch.tensor([3, 1, 4]), 4).tolist(), [[[[j < n for j in range(4)]]] for n in (3, 1, 4)]
-assert got == real, f"padding_mask(lengths 3, 1, 4; 4 keys): {real} expected, got {got}"
-for lead, n, m, rows in [((), 3, 5, None), ((3, 2), 4, 4, real), ((2, 3), 3, 5, right[:3])]:
-    mask = None if rows is None else torch.tensor(rows)[..., :m]
-    q, k, v = (torch.randn(*lead, size, d) * 2 for size, d in ((n, 6), (m, 6), (m, 3)))
-    given, pair = [x.clone() for x in (q, k, v)], attention(q, k, v, *[mask][: rows is not None])
-    weights = functional.scaled_dot_product_attention(q, k, torch.eye(m).expand(*lead, m, m), mask)
-    why = f"q {tuple(q.shape)}, k {tuple(k.shape)}, mask {mask}: output (item 0) or weights (item 1): the last axis of q? softmax over keys, after the mask? "
-    assert_close(pair, (weights @ v, weights), rtol=1e-5, atol=1e-5, msg=why.__add__)  # float32, sums of 6
-    assert all(map(torch.equal, given, (q, k, v))), "q, k or v was changed; mask the scores instead"
+    got, right = causal_mask(n, m), torch.tensor([[j <= i + m - n for j in range(m)] for i in range(n)])
+    why = f"causal_mask({n}, {m}): booleans; query i, position i + {m - n}, sees itself and what is before; {right} expected, got {got}"
+    assert_close(got, right, msg=why)
+    got, right = prefix_mask(p, m), torch.tensor([[j <= i or j < p for j in range(m)] for i in range(m)])
+    why = f"prefix_mask({p}, {m}): booleans; all see the first {p} keys, else causal; {right} expected, got {got}"
+    assert_close(got, right, msg=why)
+got, real = padding_mask(torch.tensor([3, 1, 4]), 5), torch.tensor([[[[j < n for j in range(5)]]] for n in (3, 1, 4)])
+why = f"padding_mask(lengths 3, 1, 4; 5 keys): booleans, shape (3, 1, 1, 5), True for the first lengths[b] keys; {real} expected, got {got}"
+assert_close(got, real, msg=why)
+for lead, n, mask in [((), 3, None), ((3, 2), 4, real), ((2, 3), 3, right[:3, :5])]:
+    q, k, v = (torch.randn(*lead, size, d) * 2 for size, d in ((n, 6), (5, 6), (5, 3)))
+    expected = functional.scaled_dot_product_attention(q, k, torch.eye(5).expand(*lead, 5, 5), mask)
+    given, (output, weights) = [x.clone() for x in (q, k, v)], attention(q, k, v, *[mask][: mask is not None])
+    assert all(map(torch.equal, given, (q, k, v))), "q, k or v was changed; change the scores instead"
+    why = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}, mask {mask}: weights (item 0), output (item 1): divided by the root of q's last axis? softmax over the keys, after the mask? do rows of weights add up to 1? "
+    assert_close((weights, output), (expected, expected @ given[2]), rtol=1e-5, atol=1e-5, msg=why.__add__)  # sums of 6
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -200,9 +199,11 @@ p = 1
 p = 2 + seed("transformer-positions-example") % 7
 ### END HIDDEN TESTS
 s, c, slow_s, slow_c = math.sin(p), math.cos(p), math.sin(p / 100), math.cos(p / 100)
-got = [sinusoidal(torch.tensor([p]), 4), rotate(torch.tensor([[1.0, 2.0, 0.0, 0.0]]), torch.tensor([p]))]
-right = [torch.tensor([[s, c, slow_s, slow_c]]), torch.tensor([[c, 2 * slow_c, s, 2 * slow_s]])]
-why = f"sinusoidal for dim 4, and (1, 2, 0, 0) rotated, at position {p}: {right} expected, got {got}: are entries i and i + d/2 a pair in rotate?"
+got, right = sinusoidal(torch.tensor([p]), 4), torch.tensor([[s, c, slow_s, slow_c]])
+why = f"sinusoidal, position {p}, dim 4: {right} expected, got {got}: sine and cosine in turn? rates 1 and 1/100? of the position given?"
+assert_close(got, right, msg=why)
+got, right = rotate(torch.tensor([[1.0, 2, 0, 0]]), torch.tensor([p])), torch.tensor([[c, 2 * slow_c, s, 2 * slow_s]])
+why = f"(1, 2, 0, 0) at position {p}: {right} expected, got {got}: are entries i and i + d/2 a pair? rates 1 and 1/100? signs of the sines?"
 assert_close(got, right, msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "transformer-positions-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -213,14 +214,14 @@ positions, close = torch.randint(0, 60, (5,)), partial(assert_close, rtol=0, ato
 for d in (2, 10):
     waves = [(math.cos if e % 2 else math.sin, 10_000 ** ((e % 2 - e) / d)) for e in range(d)]
     right = torch.tensor([[wave(p * rate) for wave, rate in waves] for p in positions.tolist()])
-    why = f"sinusoidal, positions {positions.tolist()}, dim {d}: sines at even entries, cosines at odd ones? frequency 10000^(-2i/d) for each pair? "
+    why = f"sinusoidal, positions {positions.tolist()}, dim {d}: sines at even entries, cosines at odd ones? frequency 10000^(-2i/d) for each pair? of each position given? "
     close(sinusoidal(positions, d), right, msg=why.__add__)
 for theta, options in ((10_000.0, {}), (500.0, {"theta": 500.0})):
     x = torch.randn(2, 3, 5, 8)
     given, got = x.clone(), rotate(x, positions, **options)
-    why = f"rotate, shape (2, 3, 5, 8), positions {positions.tolist()}, {options}, against transformers: halves paired? angle p theta^(-2i/d)? signs of the sines? "
-    close(got, oracles.llama_rotation(given, positions, theta), msg=why.__add__)
     assert torch.equal(x, given), "rotate changed x; build a new tensor"
+    why = f"rotate, shape (2, 3, 5, 8), positions {positions.tolist()}, {options}, against transformers: {'theta, not always 10,000?' if options else 'entries i and i + d/2 paired? angle p theta^(-2i/d), of each position given? -sin above, +sin below?'} "
+    close(got, oracles.llama_rotation(given, positions, theta), msg=why.__add__)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -323,23 +324,24 @@ x, memory, hidden = torch.randn(2, 6, 24), torch.randn(2, 7, 24), torch.arange(7
 for name, source, padding in [("self", None, None), ("cross", memory, None), ("cross", memory, hidden)]:
     keys, mask = x if source is None else source, None if padding is None else ~hidden[:, None, None]
     right = library(x, keys, keys, key_padding_mask=padding, average_attn_weights=False)
-    why = f"{name}-attention, 3 heads, mask {mask}, against torch.nn.MultiheadAttention: q from x, k and v from the memory? heads split before axes are moved, merged in order? o_proj? self.weights (item 1)? "
-    close((layer(x, source, mask), layer.weights), tuple(y.detach() for y in right), msg=why.__add__)
+    where = f"{name}-attention, 3 heads, {'no mask' if mask is None else 'padding masked'}, against torch.nn.MultiheadAttention"
+    why = f"{where}: {'q from x, k and v from the memory? ' if source is not None else ''}{'the mask handed on? ' if mask is not None else ''}head j from entries jd to jd + d - 1, positions not mixed in? merged in order? o_proj last? "
+    close(layer(x, source, mask), right[0].detach(), msg=why.__add__)
+    why = f"{where}: self.weights, what reference.attention returns: a map for each head, of shape (2, 3, 6, keys)? "
+    close(layer.weights, right[1].detach(), msg=why.__add__)
+    assert not layer.weights.requires_grad, "self.weights is not detached: it would hold each call's graph in memory"
 for kv_heads, theta in [(1, None), (2, None), (2, 300.0), (4, 10_000.0)]:
     weights = {f"{n}_proj.weight": torch.randn(6 * kv_heads if n in "kv" else 24, 24) / 3 for n in "qkvo"}
     load_parameters(layer := Attention(24, 4, kv_heads), weights)
-    q, k, v = ((x @ weights[f"{name}_proj.weight"].T).view(2, 6, -1, 6).transpose(1, 2) for name in "qkv")
-    q, k = (oracles.llama_rotation(y, torch.arange(6), theta) if theta else y for y in (q, k))
-    heads = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    right, mask = heads.transpose(1, 2).flatten(2) @ weights["o_proj.weight"].T, torch.ones(6, 6).bool().tril()
-    for cache, ends in ((None, [6]), (dict[str, Tensor](), [1, 2, 3, 4, 5, 6]), (dict[str, Tensor](), [3, 4, 6])):
-        for start, end in pairwise([0, *ends]):
+    mask, (right, *kept) = torch.ones(6, 6).bool().tril(), oracles.grouped_attention(x, weights, 4, theta)
+    for cache, ends in list[Any]([(None, [6]), ({}, [1, 2, 3, 4, 5, 6]), ({}, [3, 4, 6])]):
+        for start, end in zip([0, *ends], ends, strict=False):
             got = layer(x[:, start:end], mask=mask[start:end, :end], theta=theta, cache=cache)
-            why = f"4 heads, {kv_heads} of keys, theta {theta}, causal, tokens {start} to {end - 1}, {'no' if cache is None else 'with'} cache: do neighbours share keys? q and k rotated, v not, at positions from {start}? old keys in front? "
+            why = f"4 heads, {kv_heads} of keys, theta {theta}, causal, tokens {start} to {end - 1}, {'no cache' if cache is None else 'cache'}: {'neighbours share keys and values?' if theta is None else 'q and k rotated by theta, head by head, and v not?'}{f' positions from {start} on? old keys and values in front of the new, once each?' if start else ''} "
             close(got, right[:, start:end], msg=why.__add__)
-        why = f"the cache after 6 tokens: shape (2, {kv_heads}, 6, 6), in order, keys rotated, heads not repeated. "
-        if cache is not None:
-            close((cache["k"], cache["v"]), (k, v), msg=why.__add__)
+            why = f"the cache after {end} tokens: 'k', 'v' of shape (2, {kv_heads}, {end}, 6) put into the dict given? in order, keys rotated, heads not repeated? "
+            for name, y in zip("kv", [] if cache is None else kept, strict=False):
+                close(cache.get(name, torch.tensor(0.0)), y[:, :, :end], msg=why.__add__)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -408,9 +410,9 @@ gap = 1.0 + seed("transformer-norms-example") % 1000 / 300
 ### END HIDDEN TESTS
 x, swiglu = torch.tensor([1.0, 1.0 + gap]), SwiGLU(1, 1)
 load_parameters(swiglu, {f"{name}_proj.weight": torch.ones(1, 1) for name in ("gate", "up", "down")})
-got = torch.stack([LayerNorm(2)(x), RMSNorm(2)(x), swiglu(x[:, None])[:, 0]])
+got = torch.stack([LayerNorm(2)(x.clone()), RMSNorm(2)(x.clone()), swiglu(x[:, None])[:, 0]])
 right = torch.stack([torch.tensor([-1.0, 1.0]), x / x.square().mean().sqrt(), x * x * x.sigmoid()])
-why = f"LayerNorm, RMSNorm, SwiGLU of ones, for {x.tolist()}: {right.tolist()} expected, got {got.tolist()}; a mean divides by D, only LayerNorm subtracts it; silu(z) is z sigmoid(z)"
+why = f"LayerNorm, RMSNorm, SwiGLU of ones, a row each, for {x}: {right} expected, got {got}; both means divide by D, only LayerNorm subtracts one; silu(z) is z sigmoid(z)"
 assert_close(got, right, rtol=1e-3, atol=1e-3, msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "transformer-norms-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -426,9 +428,9 @@ for shape, size, options in [((5,), 3.0, {}), ((2, 3, 5), 3.0, {"eps": 0.5}), ((
     right = [functional.layer_norm(x, (5,), weight, bias, eps), functional.rms_norm(x, (5,), weight, eps)]
     right.append((functional.silu(x @ gate.T) * (x @ up.T)) @ down.T)
     for name, layer, expected in zip(("LayerNorm", "RMSNorm", "SwiGLU"), (norm, rms, gated), right, strict=True):
-        why = f"{name}, x of shape {shape} near {size}, eps {eps}: each vector by itself, over the last axis? eps under the root? weight, and bias, applied? silu on the gate only? "
+        why = f"{name}, x of shape {shape} near {size}{'' if name == 'SwiGLU' else f', eps {eps}'}: {'silu of the gate only, times up, then down' if name == 'SwiGLU' else 'each vector by itself, over the last axis? self.eps added under the root? times weight'}{', plus bias' if name == 'LayerNorm' else ''}? "
         assert_close(layer(x), expected, rtol=1e-4, atol=1e-5, msg=why.__add__)
-    assert torch.equal(x, given), "x was changed; avoid -= and *= on it"
+        assert torch.equal(x, given), f"{name} changed x; avoid -= and *= on it"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -456,8 +458,8 @@ for name, layer in (("batch norm", nn.BatchNorm1d(8)), ("layer norm", LayerNorm(
 #
 # **By hand.** $x = (1, 3)$, the sublayer $f(z) = z$, LayerNorm, no dropout. Pre-norm: $(1, 3) + (-1, 1) = (0, 4)$. Post-norm: $\mathrm{norm}(2, 6) = (-1, 1)$: the size of $x$ is gone.
 #
-# <details><summary>Hint 1</summary>A sublayer that needs a mask becomes a function of one argument with lambda: <code>self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norms[0])</code>. Norms are used in order: self-attention, cross-attention if there is one, feed-forward last.</details>
-# <details><summary>Hint 2</summary>Cross-attention takes its queries from the target: <code>self.cross_attn(y, memory, memory_mask)</code>. <code>self.embed.weight</code> has shape (vocab, dim): logits are <code>x @ self.embed.weight.T</code>.</details>
+# <details><summary>Hint 1</summary>A sublayer that needs a mask becomes a function of one argument with lambda: <code>self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)</code>. Norms are used in order: <code>norm1</code> for self-attention, the next for cross-attention if there is one, the last for feed-forward.</details>
+# <details><summary>Hint 2</summary>Cross-attention takes its queries from the target: <code>self.multihead_attn(y, memory, memory_mask)</code>. <code>self.embed.weight</code> has shape (vocab, dim): logits are <code>x @ self.embed.weight.T</code>.</details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-seq2seq", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
@@ -547,34 +549,39 @@ for pre_norm, right in ((True, [1 - factor, 3 + factor]), (False, [-1.0, 1.0])):
 model, lengths, ids = EncoderDecoder(9, 8, 2, 1), torch.tensor([5, 2]), torch.arange(10).view(2, 5) % 9
 memory, logits = (y := model.encode(ids, lengths)), model.decode(ids, y, lengths)
 ids = torch.cat([ids[:, :2], 8 - ids[:, 2:]], 1)
-assert_close(model.encode(ids, lengths)[1, :2], memory[1, :2], msg="padding changed the memory: is it masked?")
-assert_close(model.decode(ids, memory, lengths)[:, :2], logits[:, :2], msg="later targets changed logits: causal mask?")
+got, why = model.encode(ids, lengths), "padding changed the memory of what is before it: is it masked in the encoder?"
+assert_close(got[1, :2], memory[1, :2], msg=why)
+got, why = model.decode(ids, memory, lengths), "later targets changed earlier logits: the causal mask? memory asked?"
+assert_close(got[:, :2], logits[:, :2], msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "transformer-seq2seq-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-# Tested here: encoder and decoder against torch.nn.Transformer with the same weights, pre- and post-norm, padded sources; dropout of sublayers in training, none in evaluation.
+# Tested here: encoder and decoder against torch.nn.Transformer with the same weights, block by block, pre- and post-norm, padded sources; dropout of sublayers in training, none in evaluation.
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(draws := seed("transformer-seq2seq-properties"))
 close = partial(assert_close, rtol=1e-3, atol=1e-3)  # float32 through four blocks, values of a few units
 ids, target, lengths = torch.randint(11, (3, 6)), torch.randint(11, (3, 5)), torch.tensor([6, 1, 4])
-hidden, future = torch.arange(6) >= lengths[:, None], torch.ones(5, 5).bool().triu(1)
+seen, past = torch.arange(6) < lengths[:, None], torch.ones(5, 5).bool().tril()
 for pre_norm in (True, False):
-    library = oracles.tiny_transformer(draws, norm_first=pre_norm)
-    embedding, waves = torch.randn(11, 8) / 3, reference.sinusoidal(torch.arange(6), 8)  # exercise 2 tests the waves
+    library, embedding = oracles.tiny_transformer(draws, norm_first=pre_norm), torch.randn(11, 8) / 3
     weights = oracles.split_projections(library) | {"embed.weight": embedding}
     load_parameters(model := EncoderDecoder(11, 8, 2, 2, pre_norm), weights)
-    x, y = embedding[ids] * 8**0.5 + waves, embedding[target] * 8**0.5 + waves[:5]
-    memory = library.encoder(x, src_key_padding_mask=hidden).detach()
-    decoded = library.decoder(y, memory, tgt_mask=future, memory_key_padding_mask=hidden).detach()
+    x, read, memory, y, asked, logits = oracles.transformer_steps(library, embedding, ids, lengths, target)
     where = f"pre_norm={pre_norm}, sources of lengths 6, 1, 4, against torch.nn.Transformer"
-    why = f"{where}: encode: embedding * sqrt(dim) + sinusoids of 0, 1, ...? the mask in each block? norms in order? relu? the final norm? "
-    close(model.encode(ids, lengths)[~hidden], memory[~hidden], msg=why.__add__)
-    why = f"{where}: decode: causal mask on the target, padding mask on the memory? self-attention, cross-attention, feed-forward? final norm, tied weights? "
-    close(model.decode(target, memory, lengths), decoded @ embedding.T, msg=why.__add__)
+    why = f"{where}: positioned: the embedding times the root of dim? plus the sinusoids of 0, 1, ..., which are not scaled? "
+    close(model.positioned(ids), x, msg=why.__add__)
+    why = f"{where}: a block of the encoder: self-attention with the mask, then linear2 of relu of linear1, each with its own norm, in order? "
+    close(model.encoder["layers"][0](x, seen[:, None, None])[seen], read[seen], msg=why.__add__)
+    why = f"{where}: a block of the decoder: self-attention with mask, cross-attention from x to memory with memory_mask, feed-forward, each with its own norm, in order? "
+    close(model.decoder["layers"][0](y, past, memory, seen[:, None, None]), asked, msg=why.__add__)
+    why = f"{where}: encode: positions? all blocks, each with the padding mask and no other? then the encoder's norm? "
+    close(model.encode(ids, lengths)[seen], memory[seen], msg=why.__add__)
+    why = f"{where}: decode: positions? all blocks, each with a causal mask for the target, a padding mask for the memory? then the decoder's norm, and the tied weights? "
+    close(model.decode(target, memory, lengths), logits, msg=why.__add__)
     block = Block(4, 1, pre_norm=pre_norm, dropout=0.5)
-    for training, right in ((True, [1, 13] if pre_norm else [2, 14]), (False, [7 if pre_norm else 8])):
+    for training, right in ((True, [1, 15] if pre_norm else [2, 18]), (False, [8 if pre_norm else 10])):
         block.train(training)  # of 1,000 entries some are dropped and some are not, surely; the kept ones count twice
-        got = sorted(set(block.residual(torch.ones(1000), lambda z: 3 * z, lambda z: 2 * z).tolist()))
-        why = f"ones, sublayer 3z, norm 2z, pre_norm={pre_norm}, dropout 0.5, training={training}: entries {right} expected, got {got[:9]}: the sublayer's result is dropped, before the sum"
+        got = sorted(set(block.residual(torch.ones(1000), lambda z: 3 * z + 1, lambda z: 2 * z).tolist()))
+        why = f"ones, sublayer 3z + 1, norm 2z, pre_norm={pre_norm}, dropout 0.5, training={training}: entries {right} expected, got {got[:9]}: the sublayer's result is dropped, before the sum, in training only"
         assert got == right, why
 ### END HIDDEN TESTS
 
@@ -603,22 +610,16 @@ plt.show()
 
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-from-scratch-pig-latin", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-def as_ids(words):  # of one length
-    return torch.tensor([["_^$abcdefghijklmnopqrstuvwxyz".index(letter) for letter in word] for word in words])
-
-
 def pig_loss():
     rows = torch.randint(300, len(words), (64,))
     logits = pig.decode(target[rows, :-1], pig.encode(source[rows], lengths[rows]), lengths[rows])
     return functional.cross_entropy(logits.flatten(0, 1), target[rows, 1:].flatten(), ignore_index=0)
 
 
-longest = 12 if LARGE else 8
-found = {word for name in NOVELS for word in re.findall(r"\b[a-z]+\b", austen(name)) if 3 <= len(word) <= longest}
-words = random.Random(0).sample(sorted(found), len(found))
-pigs = [re.sub(r"^(y?(?:qu|[^aeiouyq])*)(.*)", r"\2\1ay", word) for word in words]
-lengths, source = torch.tensor([*map(len, words)]), as_ids([word.ljust(longest, "_") for word in words])
-target = as_ids([f"^{word}$".ljust(longest + 4, "_") for word in pigs])
+words = austen_words(longest := 12 if LARGE else 8)
+pigs = [pig_latin(word) for word in words]
+lengths, source = torch.tensor([*map(len, words)]), from_letters(words, longest)
+target = from_letters([f"^{pig}$" for pig in pigs], longest + 4)
 torch.manual_seed(0)
 with yours():
     pig: Any = EncoderDecoder(29, 128, 4, 3, dropout=0.1) if LARGE else EncoderDecoder(29, 48, 4, 2)
@@ -626,7 +627,7 @@ with yours():
     written, memory = torch.ones(300, 1, dtype=torch.int64), pig.eval().encode(source[:300], lengths[:300])
     for _ in range(target.shape[1] - 1):  # greedy: always the likeliest letter
         written = torch.cat([written, pig.decode(written, memory, lengths[:300])[:, -1:].argmax(-1)], 1)
-answers = ["".join("_^$abcdefghijklmnopqrstuvwxyz"[i] for i in row[1:]).split("$")[0] for row in written.tolist()]
+answers = [text[1:].split("$")[0] for text in to_letters(written)]
 right = sum(map(str.__eq__, answers, pigs)) / 300
 print(f"{right:.0%} of 300 new words right:", *map("{} -> {},".format, words[:6], answers))
 assert right >= 0.85, "expected at least 85 %: which piece differs from the reference?"
@@ -638,7 +639,7 @@ assert right >= 0.85, "expected at least 85 %: which piece differs from the refe
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.6))
 for ax, word, written in zip(axes, ("stranger", "quiet"), ("angerstray", "ietquay"), strict=True):
     with yours(), torch.no_grad():
-        pig.decode(as_ids([f"^{written}"]), pig.encode(as_ids([word]), n := torch.tensor([len(word)])), n)
+        pig.decode(from_letters([f"^{written}"]), pig.encode(from_letters([word]), n := torch.tensor([len(word)])), n)
     draw_weights(ax, pig.decoder["layers"][-1].multihead_attn.weights[0].mean(0).cpu(), word, [*written, "end"])
     ax.set(xlabel="letter of the source", ylabel="letter being written")
 figure.suptitle("It reads from the first vowel on, then goes back for the consonants", fontsize=11)
@@ -710,22 +711,22 @@ table = table + seed("transformer-llama-example") % 1000 / 300
 model = Llama({"vocab_size": 2, "hidden_size": 2, "num_hidden_layers": 0, "rms_norm_eps": 0.0})
 load_parameters(model, {"embed_tokens.weight": table})
 got, right = model(torch.tensor([[0, 1]])), table / table.square().mean(-1, keepdim=True).sqrt() @ table.T
-why = f"no blocks, embeddings {table.tolist()}, tokens 0 and 1: logits {right.tolist()} expected, got {got.tolist()}: the last norm? tied weights? no factor on the embedding?"
+why = f"no blocks, embeddings {table}, tokens 0 and 1: logits {right} expected, got {got}: the last norm? tied weights? at both positions? nothing added to the embedding?"
 assert_close(got, right[None], msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "transformer-llama-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: logits against transformers' LlamaForCausalLM with the same random weights; with caches, in several pieces, the same logits as without.
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(draws := seed("transformer-llama-properties"))
-close = partial(assert_close, rtol=1e-3, atol=1e-3)  # float32 through three blocks, logits of a few units
 library, ids = oracles.tiny_llama(draws), torch.randint(40, (2, 9))
 load_parameters(model := Llama(library.config.to_dict()), dict(library.model.named_parameters()))
-right = library(ids).logits.detach()
-runs: list = [(None, [9]), *(([{}, {}, {}], ends) for ends in ([9], [5, 6, 9], [*range(1, 10)]))]
-for caches, ends in runs:
-    for start, end in pairwise([0, *ends]):
-        why = f"{'with' if caches else 'without'} caches, tokens {start} to {end - 1}, against LlamaForCausalLM: both sums? which norm before what? theta, mask ({end - start} by {end}) and the block's own cache handed on? "
-        close(model(ids[:, start:end], caches), right[:, start:end], msg=why.__add__)
+x, first, right = oracles.llama_steps(library, ids)  # a few units: 1e-3 is far above float32's rounding
+why = "a LlamaBlock, causal mask, against LlamaForCausalLM: mask and theta handed on? input_layernorm, then post_attention_layernorm? both sums, each to what came in? "
+assert_close(model.layers[0](x, torch.ones(9, 9).bool().tril()), first, rtol=1e-3, atol=1e-3, msg=why.__add__)
+for caches, ends in list[Any]([(None, [9]), *(([{}, {}, {}], ends) for ends in ([9], [5, 6, 9], [*range(1, 10)]))]):
+    for start, end in zip([0, *ends], ends, strict=False):
+        why = f"{'with' if caches else 'without'} caches, tokens {start} to {end - 1}, against LlamaForCausalLM: {f'a mask of {end - start} by {end}, with {start} keys from the past? to each block its own cache, and on to attention?' if caches else 'the embedding as it is? the causal mask to all blocks, in order? the last norm?'} "
+        assert_close(model(ids[:, start:end], caches), right[:, start:end], rtol=1e-3, atol=1e-3, msg=why.__add__)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -743,7 +744,8 @@ with yours(), torch.no_grad():
     pieces = torch.cat([smol(piece, caches) for piece in ids.split(6, 1)], 1)
 worst = max((mine - theirs).abs().max(), (pieces - mine).abs().max())
 assert worst < 1e-3, f"your logits, without or with caches, differ from the library's by up to {worst}"
-print(f"{sum(p.numel() for p in smol.parameters()):,} weights; {mine.numel():,} logits, up to {theirs.abs().max():.0f}")
+size = f"{sum(p.numel() for p in smol.parameters()):,} weights; {mine.numel():,} logits, up to {theirs.abs().max():.0f}"
+print(f"{size}; yours, without and with caches, differ from the library's by {worst:.0e} at most")
 chances, tokens = mine[0, -1].softmax(-1).topk(5)
 print(f"{text} ...", *[f"{tokenizer.decode(t)!r} {p:.0%}" for p, t in zip(chances, tokens, strict=True)], sep="  ")
 
@@ -778,11 +780,9 @@ def next_loss(starts=None):
     return functional.cross_entropy(novelist(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
 
 
-novel = " ".join(" ".join(austen(name) for name in (NOVELS if LARGE else ["emma"])).split())
-alphabet, unread = sorted(set(novel)), len(novel) * 9 // 10
-codes, size = torch.tensor([alphabet.index(letter) for letter in novel]), len(alphabet)
-pairs = torch.bincount(codes[: unread - 1] * size + codes[1:unread], minlength=size**2).view(size, size) + 0.1
-bigram = functional.nll_loss((pairs / pairs.sum(1, keepdim=True)).log()[codes[unread:-1]], codes[unread + 1 :])
+alphabet, codes = austen_letters(*[] if LARGE else ["emma"])
+unread, size = len(codes) * 9 // 10, len(alphabet)
+bigram = pair_loss(codes, unread, size)
 config = models.smollm2_config() | {"vocab_size": size, "num_attention_heads": 4, "num_key_value_heads": 2}
 dim, config["num_hidden_layers"] = (384, 6) if LARGE else (96, 3)
 config |= {"hidden_size": dim, "intermediate_size": 8 * dim // 3}
@@ -838,7 +838,7 @@ def beam_search(next_logits: Callable, prompt: list[int], beams: int, steps: int
     Args:
         next_logits: takes int64 (B, n), texts that begin with the prompt, and returns the logits (B, V) of the token
             that follows each; V may be smaller than beams.
-        prompt: token ids, at least one. They are not returned.
+        prompt: token ids, at least one; not changed, and not returned.
         beams: how many beginnings survive a round.
         steps: the number of rounds, or fewer: the search stops when all that survive have ended.
         end: the token that ends a text, and is its last; or None.
@@ -868,41 +868,36 @@ chances, other = chances.roll(turn % 4), 0.8 + turn % 100 / 1000
 ### END HIDDEN TESTS
 for options in ({"top_k": 2}, {"top_p": 0.7}):
     got, right = next_chances(chances.log(), **options), torch.where(chances > 0.2, chances, 0) / 0.8
-    assert_close(got, right, msg=f"{options}, {chances.tolist()}: {right.tolist()} expected, got {got.tolist()}")
+    why = f"{options}, {chances}: {right} expected, got {got}: the largest two kept, at their places, and adding up to 1? with top-p, the one that reaches p, too?"
+    assert_close(got, right, msg=why)
 table = torch.tensor([[0.6, 0.4, 0], [0.3, 0.3, 0.4], [0.05, 0.95 - other, other]]).log()
 for beams, p, tokens in ((1, 0.24, [0, 2]), (2, 0.4 * other, [1, 2])):
-    got, log_p = beam_search(lambda ids: table[ids[:, -1] + (ids.shape[1] > 1)], [0], beams, 2)
-    why = f"{beams} beam(s), first A 0.6, B 0.4, then at best 0.4 after A, {other} after B: {tokens} with log {p:.2f} expected, got {got}, {log_p}: do log-probabilities add up? how many survive?"
+    got, log_p = beam_search(lambda ids: table[(ids[:, -1] + (ids.shape[1] > 1)).clamp(max=2)], [0], beams, 2)
+    why = f"{beams} beam(s), 2 steps, first A 0.6, B 0.4, then at best 0.4 after A, {other} after B: {tokens} with log {p:.2f} = {math.log(p):.3f} expected, got {got}, {log_p}: do the logs of both steps add up? how many survive? new tokens only?"
     assert got == tokens and abs(log_p - math.log(p)) < 1e-4, why
 
 # %% nbgrader={"grade": true, "grade_id": "transformer-generation-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-# Tested here: temperature, top-k, top-p and all together against transformers' own; beam search of several widths, with and without an end token; it stops when all have ended.
+# Tested here: temperature, top-k, top-p and all together against transformers' own; beam search of several widths, with and without an end token, also where the best looks bad at first; it stops when all have ended; logits and prompt unchanged.
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(seed("transformer-generation-properties"))
 logits, tables, prompt = torch.randn(12) * 2, torch.randn(7, 5, 5) * 2, [3, 1]
-trials: list = [{}, {"temperature": 0.5}, {"top_k": 4}, {"top_k": 99}, {"top_p": 0.6}, {"top_p": 1e-6}, {"top_p": 0.95}]
-for options in [*trials, {"temperature": 2.5, "top_k": 5, "top_p": 0.8}, {"temperature": 0.3, "top_k": 1}]:
-    given, got, right = logits.clone(), next_chances(logits, **options), oracles.warped_chances(logits, **options)
-    why = f"{options}, softmax of the logits {given.softmax(-1).tolist()}: {right.tolist()} expected, got {got.tolist()}: temperature, then top-k, then top-p of what is left? the token that reaches p is kept"
+for options in oracles.WARPS:
+    given, right, got = logits.clone(), oracles.warped_chances(logits, **options), next_chances(logits, **options)
+    assert torch.equal(logits, given), f"{options}: the logits were changed; work on a copy"
+    why = f"{options}, softmax {given.softmax(-1)}: {right} expected, got {got}: {'logits divided by the temperature, before all else? ' if 'temperature' in options else ''}{'the k largest kept? ' if 'top_k' in options else ''}{'the likeliest kept, with the token that reaches p, of the softmax of what is left? ' if 'top_p' in options else ''}at the tokens' own places, adding up to 1?"
     assert_close(got, right, rtol=1e-4, atol=1e-6, msg=why)
-    assert torch.equal(logits, given), "the logits were changed; work on a copy"
-
-
-def step(ids):
-    return tables[ids.shape[1] - 2, ids[:, -1]]
-
-
-for beams, steps, end in [(1, 4, None), (3, 4, None), (2, 5, 4), (4, 5, 0), (9, 3, 2), (700, 4, 1), (2, 0, None)]:
-    got, right = (search(step, prompt, beams, steps, end) for search in (beam_search, oracles.plain_beam_search))
-    why = f"5 tokens, prompt {prompt}, {beams} beams, {steps} steps, end {end}: {right} expected, got {got}: do ended texts compete unchanged? sums over all steps?"
+for model, beams, steps, end in oracles.beam_trials(partial(oracles.next_of_two, tables)):
+    right = oracles.plain_beam_search(model, [3, 1], beams, steps, end)
+    got = beam_search(model, prompt, beams, steps, end)
+    why = f"prompt [3, 1], {beams} beams, {steps} steps, end {end}: {right} expected, got {got}: {'the logs of log_softmax added over all steps? of all extensions the best kept, even two of one beam, even more than there are tokens?' if end is None else 'do ended texts stay as they are, and compete? does the search stop when all have ended?'}"
     assert got[0] == right[0] and abs(got[1] - right[1]) < 1e-4, why
-tables[:, :, 2] = 50.0
-got = beam_search(step, prompt, 1, 6, 2)[0]
-assert got == [2], f"the end token 2 comes at once: [2] expected, and no more calls of next_logits; got {got}"
+    assert prompt == [3, 1], f"the prompt was changed to {prompt}; build new lists"
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: one prompt, five ways.** With caches, each new token is one position to compute: for 30 tokens after a prompt of 40, 69 positions instead of 1,635. Greedy text is safe and repeats itself; pure sampling wanders off, for in a vocabulary of 49,152 the many unlikely tokens together are likely; top-k and top-p cut that tail; beam search finds likelier text than greedy, which is good for translation, dull for stories.
+# **Use it: one prompt, five ways.** With caches, each new token is one position to compute; the first line counts what that saves. Greedy decoding (`top_k=1`) always takes the likeliest token. Sampling from all 49,152 tokens (`{}`) wanders off, for the many unlikely ones are likely together; a temperature of 1.5 makes it worse. Top-k and top-p cut that tail.
+#
+# Beam search looks for the likeliest *whole* text. For the first beginning four beams find a far likelier one than greedy decoding, which is beam search with one. For the second they do not: in some round what greedy decoding goes on with is not among the best four, and is lost. So beams promise nothing. They help where one text is right, as in translation; the likeliest story is a dull one (Holtzman et al. 2020).
 
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-from-scratch-generate", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -917,16 +912,16 @@ def generate(model, ids, steps, end=None, **options):
 
 question = [{"role": "user", "content": "Write one sentence about a dog on the moon."}]
 prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True)["input_ids"]
-start, steps, end = tokenizer("The capital of France is")["input_ids"], 200 if LARGE else 24, tokenizer.eos_token_id
+n, steps, end = len(prompt), 200 if LARGE else 24, tokenizer.eos_token_id
+print(f"positions for {steps} tokens: {n + steps - 1} with caches, {sum(range(n, n + steps)):,} without")
 with yours(), torch.no_grad():
-    for options in ({"top_k": 1}, {"temperature": 1.5}, {"top_k": 40}, {"top_p": 0.9}):
-        torch.manual_seed(1)
-        print(options, tokenizer.decode(generate(smol, prompt, steps, end, **options)[len(prompt) :]))
-    for beams in (1, 4):
-        tokens, log_p = beam_search(lambda ids: smol(ids)[:, -1], start, beams, 8, end)
-        print(f"{beams} beam(s), log-probability {log_p:.2f}: {tokenizer.decode(start + tokens)}")
-    novel = generate(novelist, codes[:9].tolist(), 150, temperature=0.7)
-    print("your novelist:", "".join(alphabet[i] for i in novel))
+    for options in ({"top_k": 1}, {}, {"temperature": 1.5}, {"top_k": 40}, {"top_p": 0.9}):
+        torch.manual_seed(0)
+        print(options, tokenizer.decode(generate(smol, prompt, steps, end, **options)[n:]))
+    for start, beams in (("The dog sat on", 1), ("The dog sat on", 4), ("I think that I", 1), ("I think that I", 4)):
+        tokens, log_p = beam_search(lambda ids: smol(ids)[:, -1], tokenizer(start)["input_ids"], beams, 8, end)
+        print(f"{beams} beam(s), log-probability {log_p:.2f}: {start}{tokenizer.decode(tokens)!r}")
+    print("your novelist:", "".join(alphabet[i] for i in generate(novelist, codes[:9].tolist(), 150, temperature=0.7)))
 
 # %% [markdown]
 # ## Recap

@@ -13,17 +13,17 @@ from torch.nn import functional
 
 
 def causal_mask(queries: int, keys: int) -> Tensor:
-    """The mask (queries, keys) with which no position sees a later one; the queries are the last of the keys."""
+    """The boolean mask (queries, keys) with which no position sees a later one; the queries are the last of the keys."""
     return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
 
 
 def prefix_mask(prefix: int, keys: int) -> Tensor:
-    """The mask (keys, keys) with which all positions see the first `prefix` keys, and no others after themselves."""
+    """The boolean mask (keys, keys) with which all see the first `prefix` keys, and no others after themselves."""
     return causal_mask(keys, keys) | (torch.arange(keys) < prefix)
 
 
 def padding_mask(lengths: Tensor, keys: int) -> Tensor:
-    """The mask (batch, 1, 1, keys) with True for the first lengths[b] keys of sentence b; lengths is int64 (batch,)."""
+    """The boolean mask (batch, 1, 1, keys): True for the first lengths[b] keys of sentence b, lengths int64 (batch,)."""
     return (torch.arange(keys) < lengths[:, None])[:, None, None]
 
 
@@ -232,7 +232,7 @@ def next_chances(logits: Tensor, temperature: float = 1.0, top_k: int | None = N
     temperature is above 0, top_k at least 1 (None, or more than V: all), top_p above 0 (1: all). No logits are equal.
     """
     chances, order = (logits / temperature).softmax(-1).sort(descending=True)
-    chances[top_k:] = 0
+    chances[top_k or len(logits) :] = 0
     chances = chances / chances.sum()
     chances[chances.cumsum(-1) - chances >= top_p] = 0
     return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
@@ -244,7 +244,7 @@ def beam_search(next_logits: Callable, prompt: list[int], beams: int, steps: int
     Args:
         next_logits: takes int64 (B, n), texts that begin with the prompt, and returns the logits (B, V) of the token
             that follows each; V may be smaller than beams.
-        prompt: token ids, at least one. They are not returned.
+        prompt: token ids, at least one; not changed, and not returned.
         beams: how many beginnings survive a round.
         steps: the number of rounds, or fewer: the search stops when all that survive have ended.
         end: the token that ends a text, and is its last; or None.
