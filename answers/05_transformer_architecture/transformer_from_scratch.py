@@ -507,6 +507,7 @@ def attention(q, k, v, mask=None):
         k.reshape(-1, *k.shape[-2:]),
         v.reshape(-1, *v.shape[-2:]),
         visible.reshape(-1, n_q, n_k),
+        strict=False,
     )
     outputs, weights = [], []
     for number, (one_q, one_k, one_v, one_mask) in enumerate(flat):
@@ -536,7 +537,7 @@ def prefix_mask(prefix, keys):
 
 def padding_mask(lengths, keys):
     mask = torch.zeros(len(lengths), 1, 1, keys, dtype=torch.bool)
-    for row, length in zip(mask, lengths):
+    for row, length in zip(mask, lengths, strict=False):
         row[..., :length] = True
     return mask
 
@@ -791,10 +792,6 @@ def sinusoidal(positions, dim):
 
 
 def rotate(x, positions, theta=10_000.0):
-    d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
     return x.clone()
 
 
@@ -807,9 +804,6 @@ def sinusoidal(positions, dim):
 
 def rotate(x, positions, theta=10_000.0):
     d = x.shape[-1]
-    angles = positions[:, None] * theta ** (-torch.arange(0, d, 2) / d)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., : d // 2], x[..., d // 2 :]
     return x + sinusoidal(positions, d)
 
 
@@ -1089,7 +1083,6 @@ class Attention(nn.Module):
             .transpose(1, 2)
         )
         v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
         if cache:
             k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
         if cache is not None:
@@ -1140,7 +1133,6 @@ class Attention(nn.Module):
         q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        past = cache["k"].shape[2] if cache else 0
         if theta is not None:
             positions = torch.arange(x.shape[1])
             q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
@@ -2176,8 +2168,6 @@ class LayerNorm(nn.Module):
         self.weight, self.bias, self.eps = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim)), eps
 
     def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        variance = (x - mean).square().mean(-1, keepdim=True)
         return torch.zeros_like(x)
 
 
@@ -2187,7 +2177,6 @@ class RMSNorm(nn.Module):
         self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
 
     def forward(self, x):
-        square = x.square().mean(-1, keepdim=True)
         return torch.zeros_like(x)
 
 
@@ -3169,7 +3158,6 @@ class EncoderDecoder(nn.Module):
         self.encoder, self.decoder = stack(cross=False), stack(cross=True)
 
     def positioned(self, ids):
-        places = torch.arange(ids.shape[1])
         return self.embed(ids) * self.dim**0.5
 
     def encode(self, source, lengths):
@@ -3229,7 +3217,6 @@ class EncoderDecoder(nn.Module):
 
     def encode(self, source, lengths):
         x = self.positioned(source)
-        mask = reference.padding_mask(lengths, source.shape[1])
         for block in self.encoder["layers"]:
             x = block(x)
         return self.encoder["norm"](x)
@@ -3348,7 +3335,6 @@ class EncoderDecoder(nn.Module):
 
     def decode(self, target, memory, lengths):
         x = self.positioned(target)
-        mask = reference.causal_mask(target.shape[1], target.shape[1])
         memory_mask = reference.padding_mask(lengths, memory.shape[1])
         for block in self.decoder["layers"]:
             x = block(x, None, memory, memory_mask)
@@ -3404,7 +3390,6 @@ class EncoderDecoder(nn.Module):
     def decode(self, target, memory, lengths):
         x = self.positioned(target)
         mask = reference.causal_mask(target.shape[1], target.shape[1])
-        memory_mask = reference.padding_mask(lengths, memory.shape[1])
         for block in self.decoder["layers"]:
             x = block(x, mask, memory)
         return self.decoder["norm"](x) @ self.embed.weight.T
@@ -3545,7 +3530,7 @@ class Block(nn.Module):
         steps = [lambda y: self.self_attn(y, None, mask), ask_memory, feed_forward]
         if self.norm3 is None:
             del steps[1]
-        for step, norm in zip(steps, (self.norm1, self.norm2, self.norm3)):
+        for step, norm in zip(steps, (self.norm1, self.norm2, self.norm3), strict=False):
             print("sublayer on", tuple(x.shape))
             x = self.residual(x, step, norm)
         return x
@@ -3569,7 +3554,7 @@ class EncoderDecoder(nn.Module):
 
     def encode(self, source, lengths):
         x = self.positioned(source)
-        for number, block in enumerate(self.encoder["layers"]):
+        for block in self.encoder["layers"]:
             x = block(x, mask=reference.padding_mask(lengths, source.size(1)).expand(-1, 1, source.size(1), -1))
         return self.encoder["norm"](x)
 
@@ -3627,7 +3612,7 @@ class EncoderDecoder(nn.Module):
 
     def encode(self, source, lengths):
         memories = []
-        for row, length in zip(tqdm(source), lengths.tolist()):
+        for row, length in zip(tqdm(source), lengths.tolist(), strict=False):
             x = self.positioned(row[None, :length])
             for block in self.encoder["layers"]:
                 x = block(x)
@@ -3636,7 +3621,7 @@ class EncoderDecoder(nn.Module):
 
     def decode(self, target, memory, lengths):
         logits = []
-        for row, found, length in zip(target, memory, lengths.tolist()):
+        for row, found, length in zip(target, memory, lengths.tolist(), strict=False):
             x = self.positioned(row[None])
             for block in self.decoder["layers"]:
                 x = block(x, reference.causal_mask(len(row), len(row)), found[None, :length])
@@ -3670,7 +3655,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3700,7 +3685,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3730,7 +3715,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3760,7 +3745,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3790,7 +3775,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3820,7 +3805,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3850,7 +3835,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3880,7 +3865,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3907,10 +3892,8 @@ class Llama(nn.Module):
         self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
 
     def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, None, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3940,7 +3923,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -3970,7 +3953,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(past + ids.shape[1], past + ids.shape[1])[: ids.shape[1]]
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -4000,7 +3983,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask if caches is None else None, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -4027,10 +4010,8 @@ class Llama(nn.Module):
         self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
 
     def forward(self, ids, caches=None):
-        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
-        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer in self.layers:
             x = layer(x, reference.causal_mask(ids.shape[1], ids.shape[1]))
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -4060,7 +4041,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids) * self.embed_tokens.weight.shape[1] ** 0.5
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -4092,7 +4073,7 @@ class Llama(nn.Module):
         x = self.embed_tokens(ids) + reference.sinusoidal(
             torch.arange(past, past + ids.shape[1]), self.embed_tokens.weight.shape[1]
         )
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x) @ self.embed_tokens.weight.T
 
@@ -4122,7 +4103,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return x @ self.embed_tokens.weight.T
 
@@ -4152,7 +4133,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x)
 
@@ -4182,7 +4163,7 @@ class Llama(nn.Module):
         past = caches[0]["k"].shape[2] if caches and caches[0] else 0
         mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
         x = self.embed_tokens(ids)
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers)):
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
             x = layer(x, mask, cache)
         return self.norm(x[:, -1:]) @ self.embed_tokens.weight.T
 
@@ -4285,7 +4266,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4315,7 +4297,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4327,7 +4310,7 @@ def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    chances, order = logits.softmax(-1).sort(descending=True)
+    chances, _ = logits.softmax(-1).sort(descending=True)
     if top_p < 1:
         chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
     return chances / chances.sum()
@@ -4345,7 +4328,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4375,7 +4359,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4405,7 +4390,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4435,7 +4421,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4465,7 +4452,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4495,7 +4483,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4525,7 +4514,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4555,7 +4545,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4585,7 +4576,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:1]
     total, tokens = max(alive)
@@ -4615,9 +4607,9 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.topk(min(beams, vocab) if len(going) == 1 else 1)
         new = [
-            (total, tokens + [i])
-            for (_, tokens), many, which in zip(going, best.values.tolist(), best.indices.tolist())
-            for total, i in zip(many, which)
+            (total, [*tokens, i])
+            for (_, tokens), many, which in zip(going, best.values.tolist(), best.indices.tolist(), strict=False)
+            for total, i in zip(many, which, strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4647,7 +4639,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4677,7 +4670,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4707,7 +4701,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, vocab))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4728,7 +4723,6 @@ def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
 def beam_search(next_logits, prompt, beams, steps, end=None):
     alive = [(0.0, [])]
     for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
         going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
         if not going:
             break
@@ -4737,7 +4731,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4758,7 +4753,6 @@ def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
 def beam_search(next_logits, prompt, beams, steps, end=None):
     alive = [(0.0, [])]
     for _ in range(steps):
-        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
         going = alive
         if not going:
             break
@@ -4767,7 +4761,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4797,7 +4792,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
         if end is not None and any(tokens[-1] == end for _, tokens in alive):
@@ -4829,7 +4825,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4859,7 +4856,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4889,7 +4887,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4919,7 +4918,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)
@@ -4936,7 +4936,7 @@ def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
     kept = order[: top_k or len(order)]
     size = [math.exp((logits[i] - logits[kept[0]]).item() / temperature) for i in kept]
     total, nucleus, reached = sum(size), [], 0.0
-    for i, part in zip(kept, size):
+    for i, part in zip(kept, size, strict=False):
         nucleus.append((i, part))
         reached += part / total
         if reached >= top_p and top_p < 1:
@@ -5029,7 +5029,8 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         vocab = totals.shape[1]
         best = totals.flatten().topk(min(beams, totals.numel()))
         new = [
-            (total, going[i // vocab][1] + [i % vocab]) for total, i in zip(best.values.tolist(), best.indices.tolist())
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
         ]
         alive = sorted(ended + new, reverse=True)[:beams]
     total, tokens = max(alive)

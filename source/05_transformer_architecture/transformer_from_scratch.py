@@ -790,7 +790,7 @@ torch.manual_seed(0)
 with yours():
     novelist = Llama(config)
     nn.init.normal_(novelist.embed_tokens.weight, std=0.1)
-    models.train(novelist, next_loss, 5000 if LARGE else 220, 2e-3 if LARGE else 5e-3)
+    models.train(novelist, next_loss, 5000 if LARGE else 180, 2e-3 if LARGE else 5e-3)
     with torch.no_grad():
         loss = next_loss(torch.arange(unread, len(codes) - 256, 300))
 print(f"loss on the unread tenth: {loss:.2f}; counting pairs: {bigram:.2f}; guessing: {math.log(size):.2f}")
