@@ -108,3 +108,9 @@ def test_the_steps_of_a_transformer_end_in_what_it_computes() -> None:
     assert torch.allclose(logits, out @ embedding.T, atol=1e-5)
     assert memory.shape == (2, 4, 8)
     assert torch.allclose(x[0, 0] - embedding[source[0, 0]] * 8**0.5, torch.tensor([0.0, 1] * 4), atol=1e-6)
+
+
+def test_a_text_that_has_ended_may_be_lost() -> None:
+    model, beams, steps, end = oracles.beam_trials(functools.partial(oracles.next_of_two, torch.randn(7, 5, 5)))[-1]
+    assert oracles.plain_beam_search(model, [1, 1], beams, steps, end)[0] == [0, 0, 0]
+    assert oracles.plain_beam_search(model, [1, 1], 3, steps, end)[0] == [2]

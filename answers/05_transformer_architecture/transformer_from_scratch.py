@@ -2792,6 +2792,62 @@ class EncoderDecoder(nn.Module):
         return self.decoder["norm"](x) @ self.embed.weight.T
 
 
+# %% exercise="transformer-seq2seq" kind="wrong" name="x changed by +=" fails="transformer-seq2seq-properties" says="x, all ones, is now"
+class Block(nn.Module):
+    def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
+        super().__init__()
+        self.self_attn = reference.Attention(dim, heads)
+        self.multihead_attn = reference.Attention(dim, heads) if cross else None
+        self.linear1, self.linear2 = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
+        self.norm1, self.norm2, norm3 = (reference.LayerNorm(dim) for _ in range(3))
+        self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
+
+    def residual(self, x, sublayer, norm):
+        if self.pre_norm:
+            x += self.dropout(sublayer(norm(x)))
+            return x
+        return norm(x + self.dropout(sublayer(x)))
+
+    def forward(self, x, mask=None, memory=None, memory_mask=None):
+        x = self.residual(x, lambda y: self.self_attn(y, mask=mask), self.norm1)
+        if self.multihead_attn is not None:
+            x = self.residual(x, lambda y: self.multihead_attn(y, memory, memory_mask), self.norm2)
+        last = self.norm2 if self.norm3 is None else self.norm3
+        return self.residual(x, lambda y: self.linear2(self.linear1(y).relu()), last)
+
+
+class EncoderDecoder(nn.Module):
+    def __init__(self, vocab, dim, heads, layers, pre_norm=True, dropout=0.0):
+        super().__init__()
+        self.embed, self.dim = nn.Embedding(vocab, dim), dim
+        nn.init.normal_(self.embed.weight, std=dim**-0.5)
+
+        def stack(cross):
+            blocks = nn.ModuleList(Block(dim, heads, cross, pre_norm, dropout) for _ in range(layers))
+            return nn.ModuleDict({"layers": blocks, "norm": reference.LayerNorm(dim)})
+
+        self.encoder, self.decoder = stack(cross=False), stack(cross=True)
+
+    def positioned(self, ids):
+        places = torch.arange(ids.shape[1])
+        return self.embed(ids) * self.dim**0.5 + reference.sinusoidal(places, self.dim)
+
+    def encode(self, source, lengths):
+        x = self.positioned(source)
+        mask = reference.padding_mask(lengths, source.shape[1])
+        for block in self.encoder["layers"]:
+            x = block(x, mask)
+        return self.encoder["norm"](x)
+
+    def decode(self, target, memory, lengths):
+        x = self.positioned(target)
+        mask = reference.causal_mask(target.shape[1], target.shape[1])
+        memory_mask = reference.padding_mask(lengths, memory.shape[1])
+        for block in self.decoder["layers"]:
+            x = block(x, mask, memory, memory_mask)
+        return self.decoder["norm"](x) @ self.embed.weight.T
+
+
 # %% exercise="transformer-seq2seq" kind="wrong" name="feed-forward without relu" fails="transformer-seq2seq-properties" says="linear2 of relu of linear1"
 class Block(nn.Module):
     def __init__(self, dim, heads, cross=False, pre_norm=True, dropout=0.0):
@@ -3840,6 +3896,37 @@ class Llama(nn.Module):
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
+# %% exercise="transformer-llama" kind="wrong" name="x changed by +=" fails="transformer-llama-properties" says="LlamaBlock changed x"
+class LlamaBlock(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        dim, eps, self.theta = config["hidden_size"], config["rms_norm_eps"], config["rope_parameters"]["rope_theta"]
+        self.self_attn = reference.Attention(dim, config["num_attention_heads"], config["num_key_value_heads"])
+        self.mlp = reference.SwiGLU(dim, config["intermediate_size"])
+        self.input_layernorm, self.post_attention_layernorm = (reference.RMSNorm(dim, eps) for _ in range(2))
+
+    def forward(self, x, mask=None, cache=None):
+        x += self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
+        x += self.mlp(self.post_attention_layernorm(x))
+        return x
+
+
+class Llama(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
+        self.layers = nn.ModuleList(LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
+        self.norm = reference.RMSNorm(config["hidden_size"], config["rms_norm_eps"])
+
+    def forward(self, ids, caches=None):
+        past = caches[0]["k"].shape[2] if caches and caches[0] else 0
+        mask = reference.causal_mask(ids.shape[1], past + ids.shape[1])
+        x = self.embed_tokens(ids)
+        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=False):
+            x = layer(x, mask, cache)
+        return self.norm(x) @ self.embed_tokens.weight.T
+
+
 # %% exercise="transformer-llama" kind="wrong" name="no residual around the feed-forward layer" fails="transformer-llama-properties" says="both sums, each to what came in?"
 class LlamaBlock(nn.Module):
     def __init__(self, config):
@@ -4798,6 +4885,68 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
         alive = sorted(ended + new, reverse=True)[:beams]
         if end is not None and any(tokens[-1] == end for _, tokens in alive):
             break
+    total, tokens = max(alive)
+    return tokens, total
+
+
+# %% exercise="transformer-generation" kind="wrong" name="ended beginnings set aside, their places filled" fails="transformer-generation-properties" says="and compete?"
+def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
+    logits = logits / temperature
+    if top_k is not None and top_k < len(logits):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
+    chances, order = logits.softmax(-1).sort(descending=True)
+    if top_p < 1:
+        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
+    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
+
+
+def beam_search(next_logits, prompt, beams, steps, end=None):
+    alive, done = [(0.0, [])], []
+    for _ in range(steps):
+        done += [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
+        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
+        if not going:
+            break
+        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
+        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
+        vocab = totals.shape[1]
+        best = totals.flatten().topk(min(beams, totals.numel()))
+        new = [
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
+        ]
+        alive = sorted(new, reverse=True)[:beams]
+    total, tokens = max(alive + done)
+    return tokens, total
+
+
+# %% exercise="transformer-generation" kind="wrong" name="ended beginnings keep their places for ever" fails="transformer-generation-properties" says="and compete?"
+def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
+    logits = logits / temperature
+    if top_k is not None and top_k < len(logits):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
+    chances, order = logits.softmax(-1).sort(descending=True)
+    if top_p < 1:
+        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
+    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
+
+
+def beam_search(next_logits, prompt, beams, steps, end=None):
+    alive = [(0.0, [])]
+    for _ in range(steps):
+        ended = [beam for beam in alive if end is not None and beam[1][-1:] == [end]]
+        going = [beam for beam in alive if end is None or beam[1][-1:] != [end]]
+        if not going:
+            break
+        logits = next_logits(torch.tensor([prompt + tokens for _, tokens in going]))
+        totals = torch.tensor([total for total, _ in going])[:, None] + logits.log_softmax(-1)
+        vocab = totals.shape[1]
+        best = totals.flatten().topk(min(beams, totals.numel()))
+        new = [
+            (total, going[i // vocab][1] + [i % vocab])
+            for total, i in zip(best.values.tolist(), best.indices.tolist(), strict=False)
+        ]
+        alive = ended + sorted(new, reverse=True)[:beams]
     total, tokens = max(alive)
     return tokens, total
 

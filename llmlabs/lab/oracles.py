@@ -5,6 +5,7 @@ transformers takes seconds to import, so only a lab that names this module pays 
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -168,16 +169,25 @@ def beam_trials(
 ) -> list[tuple[Callable[[torch.Tensor], torch.Tensor], int, int, int | None]]:
     """Searches to try: (model, beams, steps, end token), for `model` of 5 tokens and for `garden_path`.
 
-    Among them are one beam, more beams than tokens, as many as there are texts, no step at all, end tokens, and an end
-    token that comes at once.
+    Among them are one beam, more beams than tokens, as many as there are texts, no step at all, end tokens, one that
+    comes at once, and a text that has ended but is no longer among the best, so that it is lost, though it would win.
     """
 
     def brief(ids: torch.Tensor) -> torch.Tensor:
         return model(ids) + 50.0 * (torch.arange(5) == 2)
 
+    chances = torch.tensor([[0.65, 0.05, 0.3], [0.52, 0.47, 0.01], [0.5, 0.45, 0.05]])  # step by step, of three tokens
+    losing = functools.partial(next_of_two, chances.log()[:, None].expand(3, 3, 3))
     free = [(model, 1, 4), (model, 3, 4), (model, 2, 0), *((garden_path, beams, 3) for beams in (1, 2, 4))]
-    ended = [(model, 2, 5, 4), (model, 4, 5, 0), (model, 9, 3, 2), (model, 700, 4, 1), (brief, 1, 6, 2)]
-    return [*((*trial, None) for trial in free), *ended]
+    ended: list[tuple[Callable[[torch.Tensor], torch.Tensor], int, int, int | None]] = [
+        (model, 2, 5, 4),
+        (model, 4, 5, 0),
+        (model, 9, 3, 2),
+        (model, 700, 4, 1),
+        (brief, 1, 6, 2),
+        (losing, 2, 3, 2),
+    ]
+    return [*((trial, beams, steps, None) for trial, beams, steps in free), *ended]
 
 
 def grouped_attention(

@@ -138,7 +138,7 @@ class Block(nn.Module):
         self.norm3, self.pre_norm, self.dropout = norm3 if cross else None, pre_norm, nn.Dropout(dropout)
 
     def residual(self, x: Tensor, sublayer: Callable[[Tensor], Tensor], norm: Callable[[Tensor], Tensor]) -> Tensor:
-        """Apply sublayer and norm, both functions of one tensor, with self.dropout and a residual connection."""
+        """Apply sublayer and norm, functions of one tensor, with self.dropout and a residual connection; x stays as it is."""
         if self.pre_norm:
             return x + self.dropout(sublayer(norm(x)))
         return norm(x + self.dropout(sublayer(x)))
@@ -201,7 +201,7 @@ class LlamaBlock(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = (RMSNorm(dim, eps) for _ in range(2))
 
     def forward(self, x: Tensor, mask=None, cache=None) -> Tensor:
-        """Run the block on x of shape (B, n, dim); mask and cache are for `Attention`, which also needs self.theta."""
+        """Run the block on x (B, n, dim), not changed; mask and cache are for `Attention`, which also needs self.theta."""
         x = x + self.self_attn(self.input_layernorm(x), mask=mask, theta=self.theta, cache=cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
