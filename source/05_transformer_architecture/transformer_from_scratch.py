@@ -761,7 +761,7 @@ maps = torch.stack([layer.self_attn.weights[0] for layer in smol.layers]).cpu() 
 here, labels = range(len(tokens)), [tokenizer.decode(token) for token in tokens]
 places = {"the first token": [(i, 0) for i in here[1:]], "the token before": [(i, i - 1) for i in here[1:]]}
 places["what followed last time"] = [(i, j + 1) for i in here for j in range(i) if tokens[j] == tokens[i]]
-figure, axes = plt.subplots(1, 3, figsize=(8, 3.4), sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(8, 3.8), sharey=True)
 for ax, (name, cells) in zip(axes, places.items(), strict=True):
     strength = torch.stack([maps[:, :, i, j] for i, j in cells]).mean(0)
     layer, head = divmod(int(strength.argmax()), maps.shape[1])
@@ -922,7 +922,7 @@ with yours(), torch.no_grad():
     for start, beams in (("The dog sat on", 1), ("The dog sat on", 4), ("I think that I", 1), ("I think that I", 4)):
         tokens, log_p = beam_search(lambda ids: smol(ids)[:, -1], tokenizer(start)["input_ids"], beams, 8, end)
         print(f"{beams} beam(s), log-probability {log_p:.2f}: {start}{tokenizer.decode(tokens)!r}")
-    print("your novelist:", "".join(alphabet[i] for i in generate(novelist, codes[:9].tolist(), 150, temperature=0.7)))
+    print("your novelist:", "".join(alphabet[i] for i in generate(novelist, codes[:9].tolist(), 120, temperature=0.7)))
 
 # %% [markdown]
 # ## Recap
