@@ -5,13 +5,28 @@ transformers takes seconds to import, so only a lab that names this module pays 
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
+
+WARPS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"temperature": 0.5},
+    {"top_k": 4},
+    {"top_k": 99},
+    {"top_p": 0.6},
+    {"top_p": 1e-6},
+    {"top_p": 0.95},
+    {"temperature": 2.5, "top_k": 5, "top_p": 0.8},
+    {"temperature": 0.3, "top_k": 1},
+)
+"""Options of `warped_chances` to try on a dozen logits: each alone, more than there are, hardly any, all together."""
 
 
 def tiny_llama(seed: int) -> LlamaForCausalLM:
@@ -35,6 +50,13 @@ def tiny_llama(seed: int) -> LlamaForCausalLM:
     for parameter in model.parameters():
         parameter.detach().copy_(torch.randn(parameter.shape, generator=generator) / 3)
     return model
+
+
+def llama_steps(model: LlamaForCausalLM, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The embeddings (B, n, D) of int64 ids (B, n), what the first block makes of them, and the logits (B, n, V)."""
+    with torch.no_grad():
+        output = model(ids, output_hidden_states=True)
+    return output.hidden_states[0], output.hidden_states[1], output.logits
 
 
 def tiny_transformer(seed: int, norm_first: bool) -> torch.nn.Transformer:
@@ -115,6 +137,116 @@ def plain_beam_search(
                 candidates += [(log_p + more, [*tokens, token]) for token, more in enumerate(steps_log_p)]
         found = sorted(candidates, reverse=True)[:beams]
     return found[0][1], found[0][0]
+
+
+def next_of_two(tables: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Logits (B, V) that depend on the last token and on how many there are.
+
+    Args:
+        tables: of shape (n, V, V), used in turn: by the length of the text, then by its last token.
+        ids: int64 of shape (B, length), length at least 2.
+    """
+    return tables[(ids.shape[1] - 2) % len(tables), ids[:, -1]]
+
+
+def garden_path(ids: torch.Tensor) -> torch.Tensor:
+    """Logits (B, 2) for texts of two tokens after a prompt of two: what looks worse at first turns out better.
+
+    After three steps the likeliest texts that 1, 2 and 4 beams find differ: their first two tokens are 0 0, 0 1 and
+    1 1. One that keeps the best extension of each beam, instead of the best of all, does not find the second.
+
+    Args:
+        ids: int64 of shape (B, n), n at least 2.
+    """
+    stages: list[Any] = [0.55, [0.51, 0.55], [[0.52, 0.7], [0.53, 0.98]]]  # the chance of token 0, by those before
+    new = ids[:, 2:4]
+    zero = torch.tensor(stages[new.shape[1]])[tuple(new.T)].expand(len(ids))
+    return torch.stack([zero, 1 - zero], 1).log() + 5.0
+
+
+def beam_trials(
+    model: Callable[[torch.Tensor], torch.Tensor],
+) -> list[tuple[Callable[[torch.Tensor], torch.Tensor], int, int, int | None]]:
+    """Searches to try: (model, beams, steps, end token), for `model` of 5 tokens and for `garden_path`.
+
+    Among them are one beam, more beams than tokens, as many as there are texts, no step at all, end tokens, one that
+    comes at once, and a text that has ended but is no longer among the best, so that it is lost, though it would win.
+    """
+
+    def brief(ids: torch.Tensor) -> torch.Tensor:
+        return model(ids) + 50.0 * (torch.arange(5) == 2)
+
+    chances = torch.tensor([[0.65, 0.05, 0.3], [0.52, 0.47, 0.01], [0.5, 0.45, 0.05]])  # step by step, of three tokens
+    losing = functools.partial(next_of_two, chances.log()[:, None].expand(3, 3, 3))
+    free = [(model, 1, 4), (model, 3, 4), (model, 2, 0), *((garden_path, beams, 3) for beams in (1, 2, 4))]
+    ended: list[tuple[Callable[[torch.Tensor], torch.Tensor], int, int, int | None]] = [
+        (model, 2, 5, 4),
+        (model, 4, 5, 0),
+        (model, 9, 3, 2),
+        (model, 700, 4, 1),
+        (brief, 1, 6, 2),
+        (losing, 2, 3, 2),
+    ]
+    return [*((trial, beams, steps, None) for trial, beams, steps in free), *ended]
+
+
+def grouped_attention(
+    x: torch.Tensor, weights: Mapping[str, torch.Tensor], heads: int, theta: float | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Causal multi-head attention with shared keys and values, by torch's kernel and transformers' rotation.
+
+    Args:
+        x: float32 of shape (B, n, D).
+        weights: `q_proj.weight`, `k_proj.weight`, `v_proj.weight` and `o_proj.weight`.
+        heads: how many heads D is cut into; the keys tell by their width how many they have.
+        theta: the base of the rotary frequencies; None: no rotation.
+
+    Returns:
+        The output (B, n, D), and the keys, rotated, and the values, (B, heads of keys, n, D / heads).
+    """
+    dim = x.shape[-1] // heads
+    q, k, v = ((x @ weights[f"{n}_proj.weight"].T).unflatten(-1, (-1, dim)).transpose(1, 2) for n in "qkv")
+    if theta is not None:
+        q, k = (llama_rotation(y, torch.arange(x.shape[1]), theta) for y in (q, k))
+    found = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    return found.transpose(1, 2).flatten(2) @ weights["o_proj.weight"].T, k, v
+
+
+def transformer_steps(
+    model: torch.nn.Transformer,
+    embedding: torch.Tensor,
+    source: torch.Tensor,
+    lengths: torch.Tensor,
+    target: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What torch's encoder-decoder makes of token ids, step by step (Vaswani et al. 2017, section 3).
+
+    Args:
+        model: from `tiny_transformer`.
+        embedding: float32 of shape (V, D), for source, target and, transposed, for the logits.
+        source: int64 of shape (B, n).
+        lengths: int64 of shape (B,): what follows in a row of the source is padding.
+        target: int64 of shape (B, m).
+
+    Returns:
+        The source with positions, what the first block makes of it, the memory, the target with positions, what the
+        first block of the decoder makes of it and the memory, and the logits (B, m, V).
+    """
+
+    def positioned(ids: torch.Tensor) -> torch.Tensor:
+        size, dim = ids.shape[1], embedding.shape[1]
+        angles = torch.arange(size)[:, None] / 10_000.0 ** (torch.arange(0, dim, 2) / dim)
+        return embedding[ids] * dim**0.5 + torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+
+    hidden = torch.arange(source.shape[1]) >= lengths[:, None]
+    future = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool).triu(1)
+    masks = {"tgt_mask": future, "memory_key_padding_mask": hidden}
+    with torch.no_grad():
+        x, y = positioned(source), positioned(target)
+        memory = model.encoder(x, src_key_padding_mask=hidden)
+        read = model.encoder.layers[0](x, src_key_padding_mask=hidden)
+        asked = model.decoder.layers[0](y, memory, **masks)
+        return x, read, memory, y, asked, model.decoder(y, memory, **masks) @ embedding.T
 
 
 def split_projections(module: torch.nn.Module) -> dict[str, torch.Tensor]:
