@@ -152,5 +152,7 @@ def library_embed(texts: Sequence[str]) -> NDArray[np.float32]:
 
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         return np.asarray(SentenceTransformer(str(MODEL_DIR), device="cpu").encode(list(texts)), dtype=np.float32)

@@ -128,7 +128,7 @@ def draw_padding(ax: Axes, encoder: MiniLM, pool: Callable[..., NDArray[np.float
     for (name, curve), style in zip(curves.items(), ("o-", "s--"), strict=True):
         ax.semilogx(lengths, curve, style, label=name, base=2)
     ax.set(title="Counted padding makes it another text", xlabel="tokens, padding included")
-    ax.set_ylabel("cosine with the vector without padding")
+    ax.set_ylabel("cosine with the right vector")
     ax.set_xticks([8, 16, 32, 64, 128, 256], ["8", "16", "32", "64", "128", "256"])
     ax.legend()
 
@@ -139,8 +139,8 @@ def draw_cosines(ax: Axes, cosines: NDArray[np.floating], labels: Sequence[str])
     for i, j in np.ndindex(*cosines.shape):
         colour = "white" if cosines[i, j] > 0.8 else "black"
         ax.text(j, i, f"{cosines[i, j]:.2f}", ha="center", va="center", color=colour)
-    ax.set_xticks(range(len(labels)), labels)
-    ax.set_yticks(range(len(labels)), labels)
+    ax.set_xticks(range(len(labels)), labels, fontsize=9)
+    ax.set_yticks(range(len(labels)), labels, fontsize=9)
     ax.set_title("One word in four sentences: cosines")
     ax.grid(visible=False)
 
@@ -208,7 +208,7 @@ def draw_map(
         for number, kind in enumerate(names[np.argsort(-sizes, kind="stable")][:9]):
             x, y = places[np.flatnonzero(kinds == kind)].T
             label = kind.replace("_", " ")
-            ax.scatter(x, y, s=10, marker="os^Dv<>P*"[number], color=f"C{number % 8}", label=label)
+            ax.scatter(x, y, s=8, linewidth=0, marker="os^Dv<>P*"[number], color=f"C{number % 8}", label=label)
         ax.scatter(*places[list(ringed)].T, s=70, facecolor="none", edgecolor="black", linewidth=0.9)
         ax.scatter(*places[-1], s=170, marker="*", color="black")
         ax.set(title=title, xticks=[], yticks=[])
@@ -253,6 +253,6 @@ def draw_analogies(figure: Figure, shares: Mapping[tuple[str, bool, str], float]
             ax.bar(np.arange(len(families)) + shift, heights, 0.4, label=label, color="C0" if exclude else "C1")
         ax.set_xticks(range(len(families)), families)
         means = [np.mean([shares[model, exclude, family] for family in families]) for exclude in (True, False)]
-        ax.set_title(f"{model}: mean {means[0]:.0%} right, honestly {means[1]:.0%}")
+        ax.set_title(f"{model}: {means[0]:.0%} right, {means[1]:.0%} if a, b, c are allowed", fontsize=9.5)
     left.set_ylabel("share answered rightly")
     left.legend(fontsize=8)

@@ -104,6 +104,18 @@ def train_word_vectors(
     return tables[0], [float(np.mean(losses[n : n + 50])) for n in range(0, len(losses), 50)]
 
 
+def look_up(words: Sequence[str], vectors: NDArray[np.floating], wanted: Sequence[str]) -> NDArray[np.floating]:
+    """The vectors of the wanted words, in their order.
+
+    Args:
+        words: which word each row of `vectors` belongs to.
+        vectors: of shape (V, d).
+        wanted: some of the words.
+    """
+    index = {word: number for number, word in enumerate(words)}
+    return vectors[[index[word] for word in wanted]]
+
+
 def analogy_questions(words: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """Every question that two pairs of a family make, if all four words are known and differ.
 
@@ -135,11 +147,13 @@ def answer_shares(
 
     Returns:
         (right, echoes): {(model, forbidden, family): share of right answers}, and {(model, family): how large a share
-        of the answers is a, b or c if these are allowed}.
+        of the answers is a, b or c if these are allowed}. Families without questions are left out.
     """
     right, echoes = {}, {}
     for name, vectors in models.items():
         for family, rows in analogy_questions(words).items():
+            if not len(rows):
+                continue
             for exclude in (True, False):
                 answers = np.array([analogy(vectors, a, b, c, 1, exclude)[0] for a, b, c, _ in rows.tolist()])
                 right[name, exclude, family] = float((answers == rows[:, 3]).mean())

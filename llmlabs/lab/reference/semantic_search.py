@@ -24,7 +24,7 @@ def mean_pool(states: ndarray, mask: ndarray) -> ndarray:
 
 
 def normalise(vectors: ndarray) -> ndarray:
-    """Scale vectors of shape (..., d) to length 1, however short, but for zeros, in a new array of the same dtype."""
+    """Scale vectors of shape (..., d) to length 1, however short; zeros stay zeros. A new array of the same dtype."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
