@@ -366,7 +366,8 @@ def chat_corpus(packages: Path) -> Built:
             "88 turns; some rows end with the user; several answers are wrong or no answers. "
             "labelled.jsonl: prompts with one reply each, of that corpus (chatterbot) or by SmolLM2-135M-Instruct "
             "(smollm2), labelled keep, length, repetition, refusal or language by one annotator who read them; "
-            "GUIDE.md is the rule. With one annotator there is no measure of agreement. What the model says is often untrue."
+            "GUIDE.md is the rule. With one annotator there is no measure of agreement. The model often says what is "
+            "not true."
         ),
         "author": "Gunther Cox and the contributors of chatterbot-corpus; labels: the authors of this course",
         "languages": [language for language, *_ in CHATS.values()],

@@ -22,7 +22,11 @@ def test_sentences_that_were_held_out_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("text", "language"),
-    [("Where did you put the other one?", "en"), ("Wo hast du den anderen hingelegt?", "de"), ("Où est-il ?", "fr")],
+    [
+        ("Where did you put the other one?", "en"),
+        ("Wo hast du den anderen hingelegt?", "de"),
+        ("Où avez-vous mis les autres ?", "fr"),
+    ],
 )
 def test_everyday_sentences(text: str, language: str) -> None:
     scores = LanguageIdentifier(interface_translations()).scores(text)
