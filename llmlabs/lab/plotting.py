@@ -58,7 +58,7 @@ def draw_counts(counts: ArrayLike, names: Sequence[str], rows: str, columns: str
     Args:
         counts: whole numbers of shape (names, names).
         names: of the rows and of the columns.
-        rows, columns: what the two sides are; the title says how much of the whole lies on the diagonal.
+        rows, columns: what the two sides are; the title says on how much of the whole they agree (the diagonal).
     """
     values = np.asarray(counts)
     shades = np.log1p(values)  # a few small counts beside a large one stay visible
@@ -70,7 +70,7 @@ def draw_counts(counts: ArrayLike, names: Sequence[str], rows: str, columns: str
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
     share = np.trace(values) / values.sum()
-    ax.set(title=f"{share:.0%} of {values.sum()} lie on the diagonal", xlabel=columns, ylabel=rows)
+    ax.set(title=f"The two sides agree on {share:.0%} of {values.sum()}", xlabel=columns, ylabel=rows)
     ax.grid(visible=False)
 
 
@@ -109,13 +109,13 @@ def draw_packed(positions: NDArray[np.int64], segments: NDArray[np.int64], mask:
     left.imshow(np.where(segments == 0, np.nan, positions), aspect="auto", interpolation="nearest")
     left.set(title="Positions (colour) start again in each chat", xlabel="token of the row", ylabel="row")
     right.imshow(mask, cmap="Blues", interpolation="nearest")
-    right.set(title="Row 0: each chat sees itself only", xlabel="position looked at", ylabel="position looking")
+    right.set(title="Row 0: own chat only", xlabel="position looked at", ylabel="position looking")
     for ax in (left, right):
         ax.grid(visible=False)
 
 
 def draw_limits(
-    limits: Sequence[float], precision: Sequence[float], interval: ArrayLike, recall: Sequence[float], name: str
+    limits: Sequence[float], precision: Sequence[float], recall: Sequence[float], interval: ArrayLike, name: str
 ) -> None:
     """Draw precision and recall against the limit of a filter, as a figure of its own.
 

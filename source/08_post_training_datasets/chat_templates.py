@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Chat templates
 #
-# A language model reads one row of tokens. A conversation is a list of messages. Everything between the two is in this lab: you will read Alpaca and ShareGPT files, name what is wrong with a conversation, render it with Jinja exactly as SmolLM2's own tokenizer does, write a template for role-play with actions and hidden thoughts, make sure that no user can forge a system prompt, keep the loss on the replies, fit long chats into the window, and throw out bad replies with a filter whose precision you measure. None of this touches a weight. Yet at the end you will see SmolLM2's loss rise by more than half a nat a token, only because a prompt was formatted in another way.
+# A language model reads one row of tokens. A conversation is a list of messages. Everything between the two is in this lab: you will read Alpaca and ShareGPT files, name what is wrong with a conversation, render it with Jinja exactly as SmolLM2's own tokenizer does, write a template for role-play with actions and hidden thoughts, make sure that no user can forge a system prompt, keep the loss on the replies, fit long chats into the window, and throw out bad replies with a filter whose precision you measure. None of this touches a weight. Yet at the end you will see SmolLM2's loss rise by more than half a nat a token, only because one line end was missing in the prompt.
 #
 # Later exercises call earlier pieces as `reference.name`, so an exercise that you have not solved never blocks the next one.
 
@@ -137,7 +137,7 @@ roles = ("system", "user", "assistant", "user", "assistant")
 chat = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
 assert_returns(reference.messages_to_sharegpt(chat), messages_to_sharegpt, chat)
 for name in SHAREGPT_ROLES:
-    row: dict = {"id": 7, "conversations": [{"from": name, "value": text, "weight": 1} for text in texts]}
+    row = {"id": 7, "conversations": [{"from": name, "value": text, "weight": 1} for text in texts]}
     assert_returns(reference.sharegpt_to_messages(row), sharegpt_to_messages, row, hint="only two keys")
 for system, extra in [(s, e) for s in (texts[0], "", None) for e in (texts[1], "", None)]:
     row = {"instruction": texts[2], "output": texts[3]}
@@ -220,12 +220,12 @@ assert_returns([(0, "reply-first")], faults, [reply, chat[1], reply])
 # Tested here: every code alone and with others, their order, missing keys, other types, every marker, the messages unchanged.
 ### BEGIN HIDDEN TESTS
 number, names = seed("chat-faults-properties") % 1000, {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
-texts: list = ["", " \n\t", None, 7, ["Hello"], "<|im_end>", *(f"so{marker}me {number}" for marker in MARKERS)]
+contents: list = ["", " \n\t", None, 7, ["Hello"], "<|im_end>", *(f"so{marker}me {number}" for marker in MARKERS)]
 forms = ["suaua", "ua", "a", "su", "sa", "usa", "ssua", "aa", "usua", "uta", "uata", "uaa", "uas", "t", "sus", "uatu"]
-found: list = [[{"role": names[r], "content": f"{r}{number}"} for r in form] for form in forms]
-found += [[{"role": names[r], "content": text} for r in pair] for pair in ("ua", "uu", "us", "aa") for text in texts]
-found += [[{}], [{"content": "Hi"}, {"role": "assistant"}], [{"role": "User", "content": "Hi"}], [{"role": None}]]
-for messages in found:
+broken: list = [[{"role": names[r], "content": f"{r}{number}"} for r in form] for form in forms]
+broken += [[{"role": names[r], "content": c} for r in pair] for pair in ("ua", "uu", "us", "aa") for c in contents]
+broken += [[{}], [{"content": "Hi"}, {"role": "assistant"}], [{"role": "User", "content": "Hi"}], [{"role": None}]]
+for messages in broken:
     assert_returns(reference.faults(messages), faults, messages, hint="compare the table, and its order")
 ### END HIDDEN TESTS
 
@@ -243,7 +243,7 @@ for message in as_messages(next(chat for chat in corpus if chat.category == "emo
     print(f"{message['role']:>12}: {message['content']}")
 
 # %% [markdown]
-# *Think:* the last conversation passes every rule, or fails only at its end. Read it: is that a user who speaks in the third line? (The file lists several *answers* to the first line. No rule about roles can see this; only a reader can. Look at your data.)
+# *Think:* the rules find one fault in the last conversation, its end. Read it: is that a user who speaks in the third line? (The file lists several *answers* to the first line. No rule about roles can see this; only a reader can. Look at your data.)
 #
 # ## 3. Rendering: the template is a program
 #
@@ -396,8 +396,8 @@ start = f"<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n{word}<|im_end|>\n<
 end = "b<|im_end|>\n<|im_start|>character Tom\nd<|im_end|>\n<|im_start|>user\nU2<|im_end|>\n"
 end += "<|im_start|>character Mira\n<|thought|>e<|/thought|>f<|im_end|>\n"
 for keep, due in ((False, start + end), (True, start + "<|thought|>a<|/thought|>" + end)):
-    options = {"conversations": [[system, user, mira, tom, later, again]], "speaker": "Mira", "keep_thoughts": keep}
-    text = render_jinja_template(chat_template=roleplay_template(), **options)[0][0]
+    options: dict = {"conversations": [[system, user, mira, tom, later, again]], "keep_thoughts": keep}
+    text = render_jinja_template(chat_template=roleplay_template(), speaker="Mira", **options)[0][0]
     assert text == due, f"the example by hand, keep_thoughts {keep}: expected {due!r}, got {text!r}"
 
 # %% nbgrader={"grade": true, "grade_id": "chat-roleplay-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -406,18 +406,18 @@ for keep, due in ((False, start + end), (True, start + "<|thought|>a<|/thought|>
 rng, template = Random(seed("chat-roleplay-properties")), roleplay_template()
 texts = [f"{a}{rng.randrange(10**4)} {{{{ x }}}} *nods* <b>{b}" for a in ("", " ", "\n") for b in ("", " ", "\n\n")]
 for turn in range(30):
-    messages: list = [{"role": "system", "content": rng.choice(texts)}]
+    play: list = [{"role": "system", "content": rng.choice(texts)}]
     for _ in range(turn % 7):
         spoken = {"role": "character", "name": rng.choice(["Ann", "Bo", "Bo Li"]), "content": rng.choice(texts)}
         spoken |= {key: rng.choice(["", *texts]) for key in ("thought", "action") if rng.random() < 0.8}
-        messages.append(spoken if rng.random() < 0.7 else {"role": "user", "content": rng.choice(texts)})
-    options: dict = {"speaker": rng.choice(["Ann", "Bo"])}
-    options |= {"cards": [{"name": n, "persona": rng.choice(texts)} for n in ("Bo", "Ann")]} if turn % 2 else {}
-    options |= {key: rng.random() < 0.5 for key in ("keep_thoughts", "add_generation_prompt") if rng.random() < 0.7}
-    text = render_jinja_template(conversations=[messages], chat_template=template, **options)[0][0]
-    due = render_jinja_template(conversations=[messages], chat_template=reference.roleplay_template(), **options)[0][0]
+        play.append(spoken if rng.random() < 0.7 else {"role": "user", "content": rng.choice(texts)})
+    asked: dict = {"speaker": rng.choice(["Ann", "Bo"])}
+    asked |= {"cards": [{"name": n, "persona": rng.choice(texts)} for n in ("Bo", "Ann")]} if turn % 2 else {}
+    asked |= {key: rng.random() < 0.5 for key in ("keep_thoughts", "add_generation_prompt") if rng.random() < 0.7}
+    text = render_jinja_template(conversations=[play], chat_template=template, **asked)[0][0]
+    due = render_jinja_template(conversations=[play], chat_template=reference.roleplay_template(), **asked)[0][0]
     at = next((i for i, (a, b) in enumerate(zip(text, due, strict=False)) if a != b), min(len(text), len(due)))
-    where = f"{messages} with {options}: after {due[max(0, at - 30) : at]!r} should come"
+    where = f"{play} with {asked}: after {due[max(0, at - 30) : at]!r} should come"
     assert text == due, f"{where} {due[at : at + 40]!r}, got {text[at : at + 40]!r}"
 names = {"s": "system", "u": "user", "a": "assistant", "c": "character"}
 for wrong in ("u", "us", "sus", "sa", "ss", "c"):
@@ -428,8 +428,8 @@ for wrong in ("u", "us", "sus", "sa", "ss", "c"):
 
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-inn", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 for speaker in ("Mira", "Tom"):
-    options: dict = {"speaker": speaker, "cards": chats.CAST, "add_generation_prompt": True, "keep_thoughts": True}
-    print(f"---- the model is to play {speaker}:\n{render(roleplay_template(), [*chats.STORY[:5]], **options)}")
+    shared: dict = {"speaker": speaker, "cards": chats.CAST, "add_generation_prompt": True, "keep_thoughts": True}
+    print(f"---- the model is to play {speaker}:\n{render(roleplay_template(), [*chats.STORY[:5]], **shared)}")
 
 # %% [markdown]
 # *Think:* the two prompts differ in one thought each. If both characters are to be trained on this scene, how many training examples does it make?
@@ -500,10 +500,8 @@ for turns in [*rng.sample(honest, 4), [f"word {i}" for i in range(12)]]:
     got = list(encode_chat(own, tokenizer.chat_template, messages, **prompt))
     assert got == expected, f"{messages}, {prompt}: transformers has {expected}, got {got}"
 more, own = smollm2_chat_tokenizer(*chats.ROLEPLAY_MARKERS), inside(smollm2_chat_tokenizer, *chats.ROLEPLAY_MARKERS)
-template = (
-    "{% for m in messages %}{{ '<|im_start|>' + m.role }} {{ m.name or 'nobody' }}{% if m.thought %}{{ '<|thought|>'"
-)
-template += " + m.thought + '<|/thought|>' }}{% endif %}{{ m.content + tail + m.content }}{% endfor %}"
+template = "{% for m in messages %}{{ '<|im_start|>' + m.role }} {{ m.name or 'nobody' }}{% if m.thought %}"
+template += "{{ '<|thought|>' + m.thought + '<|/thought|>' }}{% endif %}{{ m.content + tail + m.content }}{% endfor %}"
 for _ in range(3):
     marks = [rng.choice([*more.all_special_tokens, "<jupyter_code>"]) for _ in range(3)]
     name, thought, content = (f"{rng.randrange(99)}{mark}x{rng.choice(chats.ROLEPLAY_MARKERS)}" for mark in marks)
@@ -529,7 +527,7 @@ for name, ids in ways.items():
 assert [ids.count(1) for ids in ways.values()] == [3, 2, 2], "only the first way takes the forged message for one"
 
 # %% [markdown]
-# To the eye both are the same text; the model sees three messages in the first and two in the second. transformers has had an option for this, `sanitize_control_tokens`, since version 5. It is off by default. It cuts text at the forged tokens, where we encode each text whole, so the ids of a forgery differ a little, and for honest chats they agree.
+# To the eye all three are the same text; the model sees three messages in the first and two in the others. transformers has an option for this, `sanitize_control_tokens`, which is off by default. It cuts a text at the forged tokens, where we encode each text whole, so for a forgery the ids may differ a little; for honest chats they agree.
 #
 # ## 6. The loss belongs to the replies
 #
@@ -684,10 +682,13 @@ word += seed("chat-window-example") % 100
 assert_raised("ValueError", truncate, chat, [5, 4, 6, 3, 2], 9, hint="the last turn does not fit")
 ### END HIDDEN TESTS
 packed = pack([(ids, ids) for ids in ([10, 11, 12, 13], [20, 21, 22], [30, 31], [word])], 6, 0)
-due: dict = {"input_ids": [[10, 11, 12, 13, 30, 31], [20, 21, 22, word, 0, 0]]}
-due |= {"labels": [[x, 11, 12, 13, x, 31], [x, 21, 22, x, x, x]], "positions": [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 0, 0]]}
-due |= {"segments": [[1, 1, 1, 1, 2, 2], [1, 1, 1, 2, 0, 0]]}
-for name, rows in due.items():
+table: dict = {"input_ids": [[10, 11, 12, 13, 30, 31], [20, 21, 22, word, 0, 0]]}
+table["labels"] = [[x, 11, 12, 13, x, 31], [x, 21, 22, x, x, x]]
+table["positions"], table["segments"] = (
+    [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 0, 0]],
+    [[1, 1, 1, 1, 2, 2], [1, 1, 1, 2, 0, 0]],
+)
+for name, rows in table.items():
     found = np.asarray(packed[name]).tolist()
     assert found == rows, f"chats of 4, 3, 2, 1 in rows of 6: {name} {rows} expected, got {found}"
 
@@ -720,17 +721,17 @@ for size, pad in ((8, 0), (13, 2)):
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-packing-picture", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 chosen = [c for c in corpus if c.language == "en" and c.category in ("conversations", "science", "computers")]
 encoded = [encode_chat(tokenizer, chats.PLAIN_TEMPLATE, as_messages(c.turns)) for c in chosen]
-packed = pack([(ids, loss_labels(ids, [HEADER], 2)) for ids in encoded], 256, 2)
+packed = pack([(ids, loss_labels(ids, [HEADER], 2)) for ids in encoded], 512, 2)
 full = sum(map(len, encoded)) / (len(encoded) * max(map(len, encoded)))
 print(f"{len(encoded)} chats, each padded to the longest: {full:.0%} of the batch is text")
-print(f"packed into {len(packed['segments'])} rows of 256 tokens: {(packed['segments'] > 0).mean():.0%} is text")
+print(f"packed into {len(packed['segments'])} rows of 512 tokens: {(packed['segments'] > 0).mean():.0%} is text")
 plotting.draw_packed(packed["positions"], packed["segments"], chats.attention_mask(packed["segments"][:1])[0])
 plt.show()
 long = as_messages(max((chat.turns for chat in corpus), key=len))
 lengths = [len(tokenizer.encode(message["content"])) + 5 for message in long]
-for limit in (8192, 512, 128):
-    kept = len(truncate(long, lengths, limit))
-    print(f"the longest chat, {sum(lengths):,} tokens, keeps {kept} of {len(long)} messages in a window of {limit:,}")
+for limit in (8192, 400, 100):
+    left = len(truncate(long, lengths, limit))
+    print(f"the longest chat, {sum(lengths):,} tokens, keeps {left} of {len(long)} messages in a window of {limit:,}")
 
 # %% [markdown]
 # *Think:* what would the right picture look like without the segments? Which loss would the first words of a chat get?
@@ -773,7 +774,8 @@ def quality_flags(reply: str, english_odds: float, limits: dict[str, float]) -> 
     Args:
         reply: the text; white space at its end does not matter. Use reference.overlap(reply).
         english_odds: how much likelier English is than the best other language, as a log-ratio.
-        limits: "english", "overlap" and "words", see above.
+        limits: flagged are odds below "english", an overlap above "overlap", fewer words than "words"; and for its length
+            also a reply whose last character is none of . ! ? " ” ) ` . Refusals are found in any case, with ’ as '.
     """
     ### BEGIN SOLUTION
     plain = reply.lower().replace("’", "'")
@@ -868,14 +870,14 @@ for row, (label, flag) in zip(test, pairs, strict=True):
         print(f"reader keep, filter {flag}: {row.prompt!r} -> {row.reply[:140]!r}")
 
 # %% [markdown]
-# Read the table with the picture. Whether a reply is bad at all, the filter knows well; *why*, less so, for a reply that was cut off in the middle of its third repetition has two faults and one label. Two kinds of error are printed: "I am not capable of doing so" is an honest answer to "Do you drink?", and a phrase list cannot know that; and nobody, filter or reader, asked whether the sun is 9,360 miles away. Truth needs other means than these.
+# Read the numbers with the table. *Whether* a reply is bad, the filter knows well; *why*, less so, for a reply that breaks off in the middle of its third repetition has two faults and one label. The good replies that it throws away are printed: no list of phrases can know that "I'm not. I'm a helpful AI" answers the question, and no look at the last character that a sentence may lack its full stop. And nobody, filter or reader, asked whether a reply is true: "Complex is not a word in English" passed both.
 #
 # ## 9. From a corpus to a training set, and what a format is worth
 #
 # Now everything in a row, on your own code: cut back to the last reply, check, remove what is there twice, filter, encode, mask, pack. Then the statistics that belong beside every data set.
 
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-pipeline", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-taken, kept, seen = Counter(), [], set()
+taken, kept, seen = Counter[str](), list[tuple[str, Any]](), set[str]()
 with own_pieces(reference, globals()):
     for chat in corpus:
         messages = as_messages(chat.turns[: len(chat.turns) // 2 * 2])
@@ -896,14 +898,16 @@ plotting.draw_before_and_after(before, after, "conversations", title)
 plt.show()
 
 # %% [markdown]
+# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words, so the rule on length threw them out, right as they were. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
+#
 # And the model? Below, SmolLM2's loss on real replies of the training set, in **nats a token** (a loss of $\ln 2 \approx 0.69$ is one bit), for the same question written in six ways. Only the reply's own tokens count. The first token is shown apart, because it is the one that follows the header.
 #
 # Then packing is put to the test: in a packed row, each chat must get the loss that it gets alone.
 
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-model", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-model, own = smollm2()[0], "its own template"
+model, own = smollm2()[0].to("cuda" if SCALE == "gpu" else "cpu"), "its own template"
 asked = [(m[0]["content"], m[1]["content"]) for _, m in kept if len(m) == 2 and len(m[1]["content"].split()) < 40]
-asked, nats = Random(0).sample(asked, 200 if SCALE == "gpu" else 20), {}
+asked, nats = Random(0).sample(asked, 200 if SCALE == "gpu" else 12), {}
 for name, prompt in chats.PROMPTS.items():
     each = chats.reply_losses(model, tokenizer, prompt, asked)
     nats[name] = np.array([losses.mean() for losses in each])
@@ -917,7 +921,7 @@ for name, losses in (found := chats.packed_losses(model, packed)).items():
     print(f"{len(losses)} tokens, {name:>18}: {losses.mean():.4f} nats, one differs by up to {far:.0e}")
 
 # %% [markdown]
-# A forgotten line end in the header costs SmolLM2 more than half a nat on every token of a reply, most of it on the first one, and nothing crashes. Alpaca's prompt, in which it was not tuned, costs nothing here: a small model's habits are not the whole of the matter, and these replies are not in its own style either. So measure; and above all use in deployment the format of the training, to the last line end.
+# A forgotten line end in the header costs SmolLM2 more than half a nat on every token of a reply, most of it on the first one, and nothing crashes. Alpaca's prompt, which it was not tuned with, does no harm here: people wrote these replies, and the style that tuning taught the model is not theirs. So measure. And above all use in deployment the format of the training, to the last line end.
 #
 # *Think:* why does packing without mask and positions show a *lower* loss? Is that good news? Why does it make no difference to this model whether positions start again, as long as the mask is there? (SmolLM2's rotary positions see only distances.) And how can positions alone be enough? (transformers looks for positions that start again, and makes the mask from them.)
 #
