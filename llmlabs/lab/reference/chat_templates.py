@@ -90,7 +90,7 @@ def faults(messages: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 
 def render(template: str, messages: list[dict[str, Any]], **variables: Any) -> str:
-    """Return what a chat template makes of messages, as transformers renders it: see the five points above.
+    """Return what a chat template makes of messages, as transformers renders it: see the list above.
 
     Args:
         template: sees `messages`, `raise_exception(text)` and the filter `tojson` (as json.dumps writes it, é as é).
