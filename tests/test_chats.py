@@ -115,6 +115,20 @@ def test_losses_of_tokens_are_those_of_the_model() -> None:
     assert found[1:].mean() == pytest.approx(expected, rel=1e-5)
 
 
+def test_losses_of_replies_in_a_batch_are_those_of_each_alone() -> None:
+    class Letters:
+        def encode(self, text: str) -> list[int]:
+            return [ord(letter) % 40 for letter in text]
+
+    model, pairs = tiny_llama(1), [("why", "because it is"), ("a longer question", "no")] * 6
+    found = chats.reply_losses(model, Letters(), "Q: {}? ", pairs)
+    assert len(found) == 12
+    for (question, reply), losses in zip(pairs, found, strict=True):
+        head = Letters().encode(f"Q: {question}? ")
+        alone = chats.token_losses(model, head + Letters().encode(reply))[len(head) :]
+        assert np.allclose(losses, alone, atol=1e-4)
+
+
 def test_packed_chats_have_the_losses_that_they_have_alone() -> None:
     rng = random.Random(2)
     chosen = [[rng.randrange(40) for _ in range(n)] for n in (5, 7, 3)]

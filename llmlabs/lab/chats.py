@@ -206,10 +206,24 @@ def reply_losses(
         prompt: {} stands for the question.
         pairs: questions and replies.
     """
+    import torch
+
     found = []
-    for question, reply in pairs:
-        head, tail = tokenizer.encode(prompt.replace("{}", question)), tokenizer.encode(reply)
-        found.append(token_losses(model, head + tail)[len(head) :])
+    for start in range(0, len(pairs), 10):
+        heads, tails = (
+            [tokenizer.encode(text) for text in texts]
+            for texts in zip(
+                *((prompt.replace("{}", question), reply) for question, reply in pairs[start : start + 10]), strict=True
+            )
+        )
+        # padded on the right, which no token before it can see
+        rows = [torch.tensor(head + tail) for head, tail in zip(heads, tails, strict=True)]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)
+        with torch.inference_mode():
+            logits = model(ids, use_cache=False).logits[:, :-1].float()
+            losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").cpu()
+        for row, head, tail in zip(losses, heads, tails, strict=True):
+            found.append(row[len(head) - 1 : len(head) + len(tail) - 1].numpy())
     return found
 
 
