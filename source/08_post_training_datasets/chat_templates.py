@@ -921,7 +921,7 @@ for name, losses in (found := chats.packed_losses(model, packed)).items():
     print(f"{len(losses)} tokens, {name:>18}: {losses.mean():.4f} nats, one differs by up to {far:.0e}")
 
 # %% [markdown]
-# A forgotten line end in the header costs SmolLM2 more than half a nat on every token of a reply, most of it on the first one, and nothing crashes. Alpaca's prompt, which it was not tuned with, does no harm here: people wrote these replies, and the style that tuning taught the model is not theirs. So measure. And above all use in deployment the format of the training, to the last line end.
+# A forgotten line end in the header costs SmolLM2 more than half a nat a token, nearly all of it on the first one, and nothing crashes. Alpaca's prompt, which it was not tuned with, does no harm here: people wrote these replies, and the style that tuning taught the model is not theirs. So measure. And above all use in deployment the format of the training, to the last line end.
 #
 # *Think:* why does packing without mask and positions show a *lower* loss? Is that good news? Why does it make no difference to this model whether positions start again, as long as the mask is there? (SmolLM2's rotary positions see only distances.) And how can positions alone be enough? (transformers looks for positions that start again, and makes the mask from them.)
 #
