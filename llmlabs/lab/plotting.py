@@ -1,9 +1,10 @@
 """One look for all plots of the course."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
@@ -75,3 +76,101 @@ def draw_curves(
         ax.semilogx(*zip(*chosen, strict=True), "o", color=colour)
         ax.semilogx(x, curve(x, parameter), color=colour, label=label.format(parameter))
     ax.legend(fontsize=8)
+
+
+def draw_counts(counts: ArrayLike, names: Sequence[str], rows: str, columns: str) -> None:
+    """Draw a square table of counts, the larger the darker, each written into its cell, as a figure of its own.
+
+    Args:
+        counts: whole numbers of shape (names, names).
+        names: of the rows and of the columns.
+        rows, columns: what the two sides are; the title says on how much of the whole they agree (the diagonal).
+    """
+    values = np.asarray(counts)
+    shades = np.log1p(values)  # a few small counts beside a large one stay visible
+    ax = plt.figure(figsize=(6.0, 3.8)).add_subplot()
+    ax.imshow(shades, cmap="Blues", aspect="auto")
+    for row, column in np.ndindex(values.shape):
+        colour = "white" if shades[row, column] > 0.6 * shades.max() else "black"
+        ax.text(column, row, str(values[row, column]), ha="center", va="center", color=colour)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
+    share = np.trace(values) / values.sum()
+    ax.set(title=f"The two sides agree on {share:.0%} of {values.sum()}", xlabel=columns, ylabel=rows)
+    ax.grid(visible=False)
+
+
+def draw_tokens(ax: Axes, tokens: Sequence[str], marked: Sequence[bool], title: str = "", width: int = 84) -> None:
+    """Draw a text token by token, each in a box, orange if it is marked and grey if not.
+
+    Args:
+        ax: where to draw.
+        tokens: the text of each; a line end is drawn as ⏎, and the next token begins a new line.
+        marked: for each token.
+        title: what the picture shows.
+        width: the characters in a line.
+    """
+    place, line = 0.0, 0
+    for token, orange in zip(tokens, marked, strict=True):
+        word = token.replace("\n", "⏎")
+        if place + len(word) > width:
+            place, line = 0.0, line + 1
+        box = {"facecolor": COLOURS[1] if orange else "#e8e8e8", "edgecolor": "white", "pad": 2.5}
+        ax.text(place, -line, word, family="DejaVu Sans Mono", fontsize=9, va="center", bbox=box)
+        place += len(word) + 0.8
+        if token.endswith("\n"):
+            place, line = 0.0, line + 1
+    ax.set(xlim=(-1, width), ylim=(-line, 0.8), title=title)
+    ax.axis("off")
+
+
+def draw_packed(positions: NDArray[np.int64], segments: NDArray[np.int64], mask: NDArray[np.bool_]) -> None:
+    """Draw packed rows, as a figure: the position of each token, and beside it who may look at whom in row 0.
+
+    Args:
+        positions, segments: of shape (rows, n); where a segment is 0 there is padding, which stays white.
+        mask: of shape (n, n), True at [i, j] if position i may look at j.
+    """
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[2, 1])
+    left.imshow(np.where(segments == 0, np.nan, positions), aspect="auto", interpolation="nearest")
+    left.set(title="Positions (colour) start again in each chat", xlabel="token of the row", ylabel="row")
+    right.imshow(mask, cmap="Blues", interpolation="nearest")
+    right.set(title="Row 0: own chat only", xlabel="position looked at", ylabel="position looking")
+    for ax in (left, right):
+        ax.grid(visible=False)
+
+
+def draw_limits(
+    limits: Sequence[float], precision: Sequence[float], recall: Sequence[float], interval: ArrayLike, name: str
+) -> None:
+    """Draw precision and recall against the limit of a filter, as a figure of its own.
+
+    Args:
+        limits, precision, recall: of one length.
+        interval: of shape (limits, 2), the low and the high end for the precision.
+        name: of the limit.
+    """
+    low, high = np.asarray(interval).T
+    ax = plt.figure().add_subplot()
+    ax.fill_between(limits, low, high, alpha=0.2, label="95 % interval of the precision")
+    ax.plot(limits, precision, "o-", label="precision")
+    ax.plot(limits, recall, "s--", label="recall")
+    ax.set(title="A higher limit is surer, and misses more", xlabel=name, ylabel="share", ylim=(0, 1.05))
+    ax.legend(loc="lower left")
+
+
+def draw_before_and_after(before: Mapping[str, int], after: Mapping[str, int], unit: str, title: str) -> None:
+    """Draw pairs of bars, how many there were of each kind and how many are left, as a figure with a logarithmic axis.
+
+    Args:
+        before, after: counts by kind; the kinds of `before`, the most frequent first.
+        unit: what is counted.
+        title: what the picture shows.
+    """
+    names = sorted(before, key=lambda name: -before[name])
+    ax = plt.figure().add_subplot()
+    ax.bar(np.arange(len(names)) - 0.2, [before[name] for name in names], 0.4, label="before")
+    ax.bar(np.arange(len(names)) + 0.2, [after.get(name, 0) for name in names], 0.4, label="after")
+    ax.set(yscale="log", ylabel=unit, title=title)
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    ax.legend()

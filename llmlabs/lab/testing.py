@@ -7,11 +7,12 @@ marked `@inside_submission`: the grader sends its name and arguments over, the n
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -126,3 +127,47 @@ def raised_by(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[
     except Exception as error:
         return type(error).__name__, str(error)
     return None
+
+
+def assert_returns(expected: Any, function: Callable[..., Any], *args: Any, hint: str = "", **kwargs: Any) -> None:
+    """Assert that `function(*args, **kwargs)` returns what is expected, and leaves its arguments as they were.
+
+    Args:
+        expected: plain data that `==` compares: numbers, strings, and lists, tuples and dicts of them.
+        function: of the notebook.
+        hint: the likely cause of another result, for the message.
+
+    Raises:
+        AssertionError: what was given, what was expected, what came back, and the hint.
+    """
+    given = copy.deepcopy((args, kwargs))
+    call = _spell(function, *given)
+    got = function(*args, **kwargs)
+    assert got == expected, f"{call} should return {expected!r}, but returned {got!r}{hint and f': {hint}'}"
+    assert (args, kwargs) == given, f"{call} changed its arguments to {(*args, *kwargs.values())!r}"
+
+
+def assert_raised(
+    kind: str, function: Callable[..., Any], *args: Any, says: str = "", hint: str = "", **kwargs: Any
+) -> None:
+    """Assert that `function(*args, **kwargs)` raises an exception of this type's name whose message holds `says`.
+
+    Args:
+        kind: the name of the exception's class, such as "ValueError".
+        function: of the notebook or a library.
+        says: what the message has to hold.
+        hint: why an error is due, for the message.
+
+    Raises:
+        AssertionError: what was given, what was expected and what came.
+    """
+    found, message = raised_by(function, *args, **kwargs) or ("nothing", "")
+    due = f"{kind}{says and f' that says {says!r}'}{hint and f' ({hint})'}"
+    right = found == kind and says in message
+    assert right, f"{_spell(function, args, kwargs)} should raise {due}, but raised {found} {message!r}"
+
+
+def _spell(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """The call as one would write it."""
+    inner = [*(repr(value) for value in args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+    return f"{getattr(function, '__name__', 'the function')}({', '.join(inner)})"
