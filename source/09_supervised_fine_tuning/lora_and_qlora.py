@@ -26,6 +26,7 @@ import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,7 +51,6 @@ DEVICE = "cuda" if SCALE == "gpu" else "cpu"
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 smol, tokenizer = smollm2(torch.bfloat16)
 smol = smol.to(DEVICE).requires_grad_(False)
-print(f"SmolLM2: {smol.num_parameters():,} parameters in {smol.dtype}")
 
 # %% [markdown]
 # ## 1. LoRA: learn the change, not the matrix
@@ -164,9 +164,9 @@ weight, _ = layer.base.weight.detach().clone(), nn.init.normal_(layer.B, std=0.0
 for times in (1, 10, 100):
     for change in [layer.merge, layer.unmerge] * times:
         change()
-    by_peft = (adapter_oracles.peft_swaps(weight, layer.A, layer.B, 16.0, times) != weight).float().mean()
-    ours = (layer.base.weight != weight).float().mean()
-    print(f"{times:3} times in and out: {by_peft:.1%} of the weights changed by PEFT, {ours:.1%} by your layer")
+    weights = adapter_oracles.peft_swaps(weight, layer.A, layer.B, 16.0, times), layer.base.weight
+    changed = [f"{(w != weight).float().mean():.1%}" for w in weights]
+    print(f"{times:3} times in and out: {changed[0]} of the weights changed by PEFT, {changed[1]} by you")
 
 # %% [markdown]
 # *Think:* your layer pays for exactness with a second copy of each merged matrix. When is that cheap? And which third way needs neither: what does a server do that never merges at all?
@@ -277,7 +277,7 @@ for targets in (["proj"], ["q_proj", "w_proj"], ["norm"]):
 # **Use it.** All linear layers of SmolLM2 get an adapter of rank 8. The model still says the same as before: $B = 0$.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-attach", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-text = tokenizer(austen("emma")[200_000:202_000], return_tensors="pt").input_ids[:, :257].to(DEVICE)
+text = tokenizer(austen("emma")[200_000:202_000], return_tensors="pt").input_ids[:, :193].to(DEVICE)
 emma = fine_tuning.prose_batch(text)
 before = score(smol, emma)[0]
 with own_pieces(reference, globals()):
@@ -456,41 +456,40 @@ for gold in ("select", "SELECT x ORDER BY y", "select x order by y"):
         got, right = same_answer(query, gold, tables.get), query == "select" or (query, gold) == ("back", "select")
         why = f"gold {gold!r} gives {rows}, the query {tables[query]}: {right} expected, got {got}"
         assert got == right, f"{why}; does order count only with ORDER BY, and each row as often as it comes?"
-assert same_answer("empty", "empty", tables.get), "a query that finds nothing where gold finds nothing is right"
+assert same_answer("empty", "empty", tables.get), "nothing found where gold finds nothing is right"
 for query in ("select", "refused"):
     with assert_raises(ValueError, msg=f"the query is {query}, and gold does not run: should raise ValueError"):
         same_answer(query, "refused", tables.get)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: train.** The questions that are held out ask about topics that no training question mentions, so nothing can be learned by heart but the form. The first row below gives SmolLM2 the table and three examples in its prompt, which is what one tries before training anything (for eight of the questions). Then come a few steps of LoRA on all linear layers, four questions each.
+# **Use it: train.** The questions that are held out ask about topics that no training question mentions, so nothing can be learned by heart but the form. The first row below gives SmolLM2 the table and three examples in its prompt, which is what one tries before training anything (for six of the questions; the other rows are for twenty). Then come a few steps of LoRA on all linear layers, four questions each.
 #
 # `fit` is the usual loop: AdamW on what requires a gradient. `score` needs no generation: greedy decoding gives exactly the gold query if, and only if, each of its tokens is the likeliest one after those before it, and one pass tells that for all tokens at once.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-train", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-(seen, held_out), database, STEPS = bank_questions(), bank_database(), 200 if SCALE == "gpu" else 16
+(seen, held_out), STEPS = bank_questions(), 200 if SCALE == "gpu" else 12
 print(f"{len(seen)} questions to train on; {len(held_out)} held out, such as\n{held_out[0].text}\n{held_out[0].sql}\n")
 shown = [next(q for q in seen if word in q.sql) for word in ("AVG", "DESC", "LIKE")]
 help_text = SCHEMA + "\n" + "".join(f"{fine_tuning.prompt(q)} {q.sql}\n" for q in shown)
-test_batch, few = sft_batch(held_out, tokenizer), sft_batch(held_out[:8], tokenizer, help_text)
+test_batch, few = sft_batch(held_out[:20], tokenizer), sft_batch(held_out[:6], tokenizer, help_text)
 scores = {"table and 3 examples in the prompt": score(smol, few), "nothing in the prompt": score(smol, test_batch)}
 losses = list(fit(smol, [sft_batch(q, tokenizer) for q in fine_tuning.drawn(seen, STEPS, 4)], 2e-3, warmup=2))
 scores["nothing in the prompt, after LoRA"], after = score(smol, test_batch), score(smol, emma)[0]
 for name, (loss, exact) in scores.items():
-    print(f"{name:>34}: loss {loss:.2f} nats a token, {exact:4.0%} of the held-out queries word for word")
+    print(f"{name:>34}: loss {loss:.2f} nats a token, {exact:4.0%} of the queries word for word")
 print(f"loss on a page of Emma: {before:.2f} nats a token before, {after:.2f} after {STEPS} steps")
 (_, prompted), (old, untrained), (new, tuned) = scores.values()
 fine_tuning_plots.plot_training(losses, old, new)
-assert untrained == 0 and tuned > max(0.4, prompted), f"more than 40 %, and than the prompt, expected: {tuned:.0%}"
+assert untrained == 0 and tuned > max(0.3, prompted), f"more than 30 %, and than the prompt, expected: {tuned:.0%}"
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-generate", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-adapted = [module for module in smol.modules() if isinstance(module, LoRALinear)]
+adapted, run = [m for m in smol.modules() if isinstance(m, LoRALinear)], partial(rows_of, bank_database())
 asked = [next(q for q in held_out if word in q.sql) for word in ("AVG", "DESC", "words >")]
 for module in adapted:  # merged, the model is as fast as without adapters
     module.merge()
 for question, query in zip(asked, fine_tuning.write_queries(smol, tokenizer, asked), strict=True):
-    right = same_answer(query, question.sql, lambda sql: rows_of(database, sql))
-    print(f"{question.text}\n  {query}\n  gives {rows_of(database, query)}, {'right' if right else 'wrong'}")
+    print(f"{question.text}\n  {query}\n  gives {run(query)}; right: {same_answer(query, question.sql, run)}")
 for module in adapted:
     module.unmerge()
 
@@ -502,8 +501,7 @@ with tempfile.TemporaryDirectory() as folder:
     size = fine_tuning.write_adapter(folder, adapter_tensors(smol), 8, 16, ALL_LINEAR)
     read = adapter_oracles.load_adapter(smollm2(torch.bfloat16)[0].to(DEVICE), folder)
 by_us, by_peft = (score(model, sft_batch(held_out[:4], tokenizer))[0] for model in (smol, read))
-print(f"{size / 1e6:.1f} MB beside {2 * smol.num_parameters() / 1e6:.0f} MB of the model in bfloat16")
-print(f"loss on four held-out queries: {by_us:.3f} here, {by_peft:.3f} in PEFT")
+print(f"a file of {size / 1e6:.1f} MB; loss on four held-out queries: {by_us:.3f} here, {by_peft:.3f} in PEFT")
 assert abs(by_peft - by_us) < 0.05, "PEFT should compute the same from the file, but for bfloat16's rounding"
 
 # %% [markdown]
@@ -759,23 +757,27 @@ for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 1e-4), (False, bflo
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, and the adapter that you trained on the bfloat16 model stays as it is. (Unpacking each matrix twice a step is slow on a CPU. So the training through 4 bits follows below on a smaller model; `SCALE = "gpu"` does it at full size.)
+# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come six more steps of training, on the rounded weights. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-quantise", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 code8 = adapter_oracles.dynamic_code().to(DEVICE)
 for module in adapted:
     with own_pieces(reference, globals()):
         four_bits = QLoRALinear(module.base, 1, 1.0, code8)
-    module.base.weight.data.copy_(four_bits.weight())
-weight = module.base.weight
-bits = 8 * (fine_tuning.held_bytes(four_bits) - code8.nbytes - 4 * sum(weight.shape)) / weight.numel()
-print(f"bits for a weight: {4 + 8 / 64 + 32 / (64 * 256):.3f} by the formula, {bits:.3f} in the last matrix,", end=" ")
-print(f"{8 * adapter_oracles.bnb_bytes(weight.cpu()) / weight.numel():.3f} in bitsandbytes")
+    (weight := module.base.weight.data).copy_(four_bits.weight())
+held = fine_tuning.held_bytes(four_bits) - code8.nbytes - 4 * sum(weight.shape), adapter_oracles.bnb_bytes(weight.cpu())
+print("bits for a weight of the last matrix, yours and bitsandbytes:", [round(8 * n / weight.numel(), 3) for n in held])
 scores = {"bfloat16": (new, tuned, after), "NF4": (*score(smol, test_batch), score(smol, emma)[0])}
+more = fine_tuning.drawn(seen, STEPS + 6, 4)[STEPS:]
+list(fit(smol, [sft_batch(q, tokenizer) for q in more], 5e-4, warmup=1))
+scores["NF4, 6 more steps"] = (*score(smol, test_batch), score(smol, emma)[0])
 for name, (loss, exact, prose) in scores.items():
-    print(f"base in {name:>8}, same adapter: {exact:.0%} word for word, loss {loss:.3f}; on Emma {prose:.3f}")
+    print(f"base in {name:>17}: loss {loss:.3f}, {exact:4.0%} word for word; on Emma {prose:.2f} nats a token")
+assert scores["NF4, 6 more steps"][0] < 0.7 * scores["NF4"][0], "training should repair much of the rounding"
 
 # %% [markdown]
+# *Think:* a small model has little to spare, so rounding costs it much; QLoRA reports next to no loss for 7 billion parameters and more. Why must an adapter that will be served on a 4-bit base also be *trained* on it?
+#
 # ## 7. The family: adapters, IA3, DoRA, AdaLoRA
 #
 # LoRA has relatives. Each freezes the model and trains something small; $h$ and $x$ are activations of shape $(\dots, d)$, $W$ a frozen matrix $(d_\mathrm{out}, d_\mathrm{in})$.
@@ -872,11 +874,11 @@ for name, number in (table | {"IA3 on keys, values, down": layers * (2 * k + f)}
 # %% [markdown]
 # ## 8. Experiment: learn and forget
 #
-# Which to choose? Here is a model small enough to train it many times: a Llama of two layers, pre-trained in this notebook for a few seconds on two of Jane Austen's novels. It has never seen a line of SQL, so it has much further to go than SmolLM2. All methods get the same 40 batches of questions. On the way we measure what is learned (loss on held-out questions) and what is forgotten (loss on held-out pages of Austen, which none of them trains on any more).
+# Which to choose? Here is a model small enough to train it many times: a Llama of two layers, pre-trained in this notebook for a few seconds on two of Jane Austen's novels. It has never seen a line of SQL, so it has much further to go than SmolLM2. All methods get the same 30 batches of eight questions. On the way we measure what is learned (loss on held-out questions) and what is forgotten (loss on held-out pages of Austen, which none of them trains on any more).
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-compare", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 little, words, pages = fine_tuning.austen_model(600 if SCALE == "gpu" else 150)
-order, prose, questions = fine_tuning.drawn(seen, 40, 8), fine_tuning.prose_batch(pages), sft_batch(held_out, words)
+order, prose, questions = fine_tuning.drawn(seen, 30, 8), fine_tuning.prose_batch(pages), sft_batch(held_out, words)
 batches, paths, curves, start = [sft_batch(batch, words) for batch in order], {}, {}, {}
 runs = {"full": (0, ()), "LoRA, r 2, q and v": (2, ("q_proj", "v_proj"))}
 for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, r 16, all": (16, ALL_LINEAR)}).items():
@@ -894,11 +896,11 @@ for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, 
     print(f"{name:>18}: {trained:7,} trained; SQL learned {learned:.2f}, Austen forgotten {forgotten:.2f} nats a token")
 fine_tuning_plots.plot_forgetting(paths)
 full, small, large, four_bits = (path[-1] for path in paths.values())
-assert full[0] < large[0] < small[0] and full[1] > large[1] > small[1], "with these seeds who learns more forgets more"
+assert full[0] < large[0] < small[0] and full[1] > max(large[1], small[1]) + 0.3, "full learns most and forgets most"
 assert abs(four_bits[0] - large[0]) < 0.5, "QLoRA should learn about what LoRA of the same rank learns"
 
 # %% [markdown]
-# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, sixteen steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
+# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, a dozen steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
 #
 # **The same by TRL.** Nobody writes `fit` for a living. TRL's `SFTTrainer` takes prompts and completions as text, does what `sft_batch` and `fit` do, and with PEFT's `LoraConfig` what `add_lora` does. Given the same data in the same order and the same start of $A$, it must reach the same loss, step by step.
 
@@ -907,7 +909,7 @@ name, texts = "LoRA, r 16, all", [(fine_tuning.prompt(q), f" {q.sql}") for batch
 first = {key.replace(".weight", ".default.weight"): tensor for key, tensor in start[name].items()}
 config = adapter_oracles.LoraConfig(r=16, lora_alpha=32, target_modules=list(ALL_LINEAR), task_type="CAUSAL_LM")
 by_trl = fine_tuning.trl_losses(deepcopy(little), words, texts, 8, 1e-2, 4, config, first)
-for step in (1, 10, 20, 40):
+for step in (1, 10, 20, 30):
     print(f"step {step:2}: loss {curves[name][step - 1]:.4f} with yours, {by_trl[step - 1]:.4f} with TRL and PEFT")
 assert max(abs(a - b) for a, b in zip(curves[name], by_trl, strict=True)) < 0.05, "the two should agree at every step"
 
