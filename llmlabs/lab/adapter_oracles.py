@@ -20,7 +20,8 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 import peft  # noqa: E402
 from bitsandbytes import functional as bnb  # noqa: E402
-from peft import IA3Config, LoraConfig  # noqa: E402
+from peft import IA3Config  # noqa: E402
+from peft import LoraConfig as LoraConfig  # noqa: E402
 
 CODE_LLAMA_7B: Final = {
     "vocab_size": 32016,
@@ -60,7 +61,8 @@ def _one_layer(weight: torch.Tensor, config: Any) -> Any:
 
 
 def _lora_layer(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, alpha: float, **options: Any) -> Any:
-    config = LoraConfig(r=len(a), lora_alpha=alpha, target_modules=["0"], **options)
+    scale: dict[str, Any] = {"r": len(a), "lora_alpha": alpha}  # PEFT declares alpha an int, and takes any number
+    config = LoraConfig(target_modules=["0"], **scale, **options)
     layer = _one_layer(weight, config).base_model.model[0]
     layer.lora_A["default"].weight.detach().copy_(a)
     layer.lora_B["default"].weight.detach().copy_(b)
@@ -130,7 +132,8 @@ def peft_ia3(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torc
 
 def peft_llama(seed: int, targets: Sequence[str], r: int, alpha: float = 1.0) -> Any:
     """`tiny_llama(seed)` with PEFT's LoRA around the layers of these names."""
-    config = LoraConfig(r=r, lora_alpha=alpha, target_modules=list(targets), task_type="CAUSAL_LM")
+    scale: dict[str, Any] = {"r": r, "lora_alpha": alpha}
+    config = LoraConfig(target_modules=list(targets), task_type="CAUSAL_LM", **scale)
     return add_adapter(tiny_llama(seed), config)
 
 
@@ -158,7 +161,7 @@ def logits_with_adapter(
         ValueError: if the file has a tensor too many, or lacks one.
     """
     model = peft_llama(seed, targets, r, alpha)
-    loaded = peft.set_peft_model_state_dict(model, dict(tensors))
+    loaded: Any = peft.set_peft_model_state_dict(model, dict(tensors))
     missing = [name for name in loaded.missing_keys if "lora_" in name]
     if missing or loaded.unexpected_keys:
         raise ValueError(f"PEFT misses {missing[:3]} and does not know {list(loaded.unexpected_keys)[:3]}")

@@ -6,6 +6,7 @@ that is usual.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import random
@@ -269,15 +270,17 @@ def trl_losses(
         The loss of each step.
     """
     import torch
-    from datasets import Dataset, disable_progress_bars, enable_progress_bars
-    from transformers.trainer_callback import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+
+    # their own declarations reject usual arguments, or are missing
+    datasets: Any = importlib.import_module("datasets")
+    trl: Any = importlib.import_module("trl")
+    printer = importlib.import_module("transformers.trainer_callback").PrinterCallback
 
     logging.getLogger("trl").setLevel(logging.ERROR)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        choices = {
+        choices: dict[str, Any] = {
             "learning_rate": lr,
             "warmup_steps": warmup,
             "lr_scheduler_type": "linear",
@@ -288,7 +291,7 @@ def trl_losses(
             "gradient_checkpointing": False,
             "completion_only_loss": True,
         }
-        arguments = SFTConfig(
+        arguments = trl.SFTConfig(
             output_dir=folder,
             use_cpu=use_cpu,
             per_device_train_batch_size=batch_size,
@@ -300,18 +303,20 @@ def trl_losses(
             disable_tqdm=True,
             **(choices | settings),
         )
-        disable_progress_bars()
-        data = Dataset.from_list([{"prompt": prompt, "completion": completion} for prompt, completion in pairs])
-        trainer = SFTTrainer(
+        datasets.disable_progress_bars()
+        data = datasets.Dataset.from_list(
+            [{"prompt": prompt, "completion": completion} for prompt, completion in pairs]
+        )
+        trainer = trl.SFTTrainer(
             model=model, args=arguments, train_dataset=data, processing_class=tokenizer, peft_config=adapter
         )
         own = dict(trainer.model.named_parameters())
         for name, value in (start or {}).items():
             own[name].detach().copy_(value)
-        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(printer)
         with torch.random.fork_rng():
             trainer.train()
-        enable_progress_bars()
+        datasets.enable_progress_bars()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 

@@ -17,8 +17,8 @@ def plot_memory(sizes: Mapping[tuple[str, str], float], limit: float) -> None:
     _, ax = plt.subplots(figsize=(8, 2.8))
     for (model, method), size in sizes.items():
         bar = ax.barh(f"{model}, {method}", size, color=colours[method])
-        ax.bar_label(bar, [f"{size:.3g}"], padding=3, fontsize=9)
-    ax.axvline(limit, color="black", linestyle="--", label=f"{limit:g} GB: a large consumer card")
+        ax.bar_label(bar, [f"{size:.3g}"], padding=4, fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1})
+    ax.axvline(limit, color="black", linestyle="--", zorder=0, label=f"{limit:g} GB: a large consumer card")
     ax.set(xscale="log", xlabel="GB, without activations", xlim=(0.1, 2000))
     ax.set_title("On one consumer card: 7 billion with LoRA, 34 billion only in 4 bits")
     ax.invert_yaxis()
@@ -63,8 +63,8 @@ def plot_codes(weight: torch.Tensor, codes: Mapping[str, torch.Tensor], block: i
     axes[0].set(
         title="NF4 (red) is dense where the weights are", xlabel="weight / absmax of its block", ylabel="weights"
     )
-    axes[1].set(title="NF4 uses its codes more evenly", xlabel="code", ylabel="weights (%)")
-    axes[1].legend()
+    axes[1].set(title="NF4 uses its codes more evenly", xlabel="code", ylabel="weights (%)", ylim=(0, 18))
+    axes[1].legend(ncols=2)
     plt.show()
 
 

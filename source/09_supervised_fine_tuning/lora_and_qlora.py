@@ -248,7 +248,7 @@ assert saved == expected, f"adapter_tensors, the example by hand: {expected} exp
 # Tested here: which layers get adapters, all else frozen, PEFT loads what is saved, logits, copies, unknown names.
 ### BEGIN HIDDEN TESTS
 ids, draw = torch.tensor([[3, 1, 4, 15, 9, 26]]), seed("lora-inject-properties")
-rng, plain = torch.Generator().manual_seed(draw), fine_tuning.logits_of(tiny_llama(draw), ids)
+rng, plain = torch.Generator().manual_seed(draw), tiny_llama(draw)(input_ids=ids).logits
 for targets, r in ((["q_proj", "v_proj"], 2), (list(ALL_LINEAR), 4), (["up_proj"], 1)):
     model, why = inside(tiny_llama, draw), f"targets {targets}, r {r}"
     count, expected = add_lora(model, targets, r, 3.0 * r), adapter_oracles.adapter_shapes(targets, r)
@@ -366,7 +366,7 @@ for tied, targets in ((True, ALL_LINEAR), (False, ["k_proj", "o_proj"]), (True, 
     config |= {"num_hidden_layers": rng.randint(2, 4), "num_attention_heads": 6, "num_key_value_heads": 2}
     n = adapter_oracles.llama_counts(config := config | {"tie_word_embeddings": tied}, targets, r := rng.randint(2, 5))
     model, a = n["linear"] + n["other"], n["adapter"]
-    tables = {"full": (model, 2 * model, 2 * model, 12 * model), "lora": (a, 2 * model + 4 * a, 4 * a, 8 * a)}
+    tables: dict = {"full": (model, 2 * model, 2 * model, 12 * model), "lora": (a, 2 * model + 4 * a, 4 * a, 8 * a)}
     tables["qlora"] = (a, four * n["linear"] + 2 * n["other"] + 4 * a, 4 * a, 8 * a)
     for method, expected in tables.items():
         found, why = training_bytes(config, targets, r, method), f"{config}, targets {targets}, r {r}, {method}"
@@ -609,7 +609,7 @@ for n, block in ((100, 64), (32, 64)):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: is the bet right?** The weights of a matrix of SmolLM2, each divided by the absmax of its block; at the foot the 16 values of NF4 (red) and 16 evenly spaced ones (light). (This copy of SmolLM2 comes from a 4-bit file of another kind, GGUF's Q4_1 with blocks of 32, so that its weights lie on a lattice already. Rounding them again costs less than it would for the original weights.)
+# **Use it: is the bet right?** The weights of a matrix of SmolLM2, each divided by the absmax of its block; at the foot the 16 values of NF4 (red) and 16 evenly spaced ones (black). (This copy of SmolLM2 comes from a 4-bit file of another kind, GGUF's Q4_1 with blocks of 32, so that its weights lie on a lattice already. Rounding them again costs less than it would for the original weights.)
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-plot-nf4", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 matrix = smol.model.layers[10].mlp.up_proj.base.weight
@@ -680,8 +680,9 @@ class QLoRALinear(nn.Module):
     def weight(self) -> Tensor:
         """The dequantised weight: float32, shape (out, in), made anew at each call."""
         ### BEGIN SOLUTION
-        absmax = self.code8[self.codes.int()] * self.absmax2.repeat_interleave(256)[: len(self.codes)] + self.mean
-        return reference.dequantize_nf4(self.packed, absmax, self.shape)
+        packed, codes, absmax2, mean, code8 = self.buffers()
+        absmax = code8[codes.int()] * absmax2.repeat_interleave(256)[: len(codes)] + mean
+        return reference.dequantize_nf4(packed, absmax, self.shape)
         ### END SOLUTION
 
     def forward(self, x: Tensor) -> Tensor:
@@ -732,7 +733,7 @@ for absmax in (torch.rand(700, generator=rng), torch.rand(256, generator=rng), t
     # one value in 200 may lie on a border and go either way by rounding
     off = 1 - ((back - adapter_oracles.bnb_scales(absmax)).abs() < 1e-6).float().mean()
     assert off < 0.005, f"{n} absmaxes: {off:.1%} differ from bitsandbytes: minus mean? blocks of 256? nearest? 0 / 0?"
-for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 1e-4), (False, bfloat16, 3, 3.0, 0.03)):
+for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 3e-3), (False, bfloat16, 3, 3.0, 0.03)):
     w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, 256), (r, 256), (192, r)))
     base, why = inside(nn.Linear, 256, 192, bias=bias), f"256 inputs, 192 outputs, r {r}, alpha {alpha}, {dtype}"
     load_parameters(base, {"weight": w} | ({"bias": w[:, 0]} if bias else {}))
@@ -740,7 +741,7 @@ for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 1e-4), (False, bflo
     fine_tuning.check_start(layer, 256, 192, r)
     load_parameters(layer, {"A": a, "B": b})
     frozen, scale, x = adapter_oracles.bnb_round_trip(w), alpha / r, torch.randn(2, 3, 256, generator=rng).to(dtype)
-    # where a code differs from bitsandbytes' by rounding, the absmax of one block does by 1 %
+    # where a code differs from bitsandbytes' by rounding, one block does by 1 %, and an output by 1e-3 of the largest
     assert_near(layer.weight(), frozen, f"{why}: weight() against bitsandbytes' NF4 with double quantisation", 0.02)
     total, got, sums = frozen + scale * b @ a, layer(x), x.float().sum((0, 1))
     assert got.dtype == dtype, f"{why}: outputs of x's dtype expected, got {got.dtype}"
@@ -879,7 +880,7 @@ for name, number in (table | {"IA3 on keys, values, down": layers * (2 * k + f)}
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-compare", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 little, words, pages = fine_tuning.austen_model(600 if SCALE == "gpu" else 150)
 order, prose, questions = fine_tuning.drawn(seen, 30, 8), fine_tuning.prose_batch(pages), sft_batch(held_out, words)
-batches, paths, curves, start = [sft_batch(batch, words) for batch in order], {}, {}, {}
+batches, paths, curves, start = [sft_batch(batch, words) for batch in order], {}, dict[str, list[float]](), {}
 runs = {"full": (0, ()), "LoRA, r 2, q and v": (2, ("q_proj", "v_proj"))}
 for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, r 16, all": (16, ALL_LINEAR)}).items():
     model, curves[name], _ = deepcopy(little), [], torch.manual_seed(0)
@@ -920,7 +921,7 @@ assert max(abs(a - b) for a, b in zip(curves[name], by_trl, strict=True)) < 0.05
 if SCALE == "gpu":
     big, its_tokenizer = fine_tuning.load_in_4_bits("codellama/CodeLlama-7b-hf")
     texts = [(fine_tuning.prompt(q), f" {q.sql}") for batch in fine_tuning.drawn(seen, 100, 8) for q in batch]
-    options = {"bf16": True, "gradient_checkpointing": True, "optim": "paged_adamw_8bit", "use_cpu": False}
+    options = dict[str, Any](use_cpu=False, bf16=True, gradient_checkpointing=True, optim="paged_adamw_8bit")
     losses = fine_tuning.trl_losses(big, its_tokenizer, texts, 8, 2e-4, 10, config, **options)
     print(f"{big.get_memory_footprint() / 1e9:.1f} GB; loss {losses[0]:.2f} at step 1, {losses[-1]:.2f} at the end")
 else:

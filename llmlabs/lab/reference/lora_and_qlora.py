@@ -207,8 +207,9 @@ class QLoRALinear(nn.Module):
 
     def weight(self) -> Tensor:
         """The dequantised weight: float32, shape (out, in), made anew at each call."""
-        absmax = self.code8[self.codes.int()] * self.absmax2.repeat_interleave(256)[: len(self.codes)] + self.mean
-        return dequantize_nf4(self.packed, absmax, self.shape)
+        packed, codes, absmax2, mean, code8 = self.buffers()
+        absmax = code8[codes.int()] * absmax2.repeat_interleave(256)[: len(codes)] + mean
+        return dequantize_nf4(packed, absmax, self.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out), of x's dtype; gradients reach x, A and B; autograd keeps no float weight."""
