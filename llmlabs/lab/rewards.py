@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -62,7 +64,7 @@ def frozen_states(
     return states, tokens
 
 
-def head_by_trl(states: Array, pairs: NDArray[np.int64], tokenizer: Any, epochs: int = 30) -> Array:
+def head_by_trl(states: Array, pairs: NDArray[np.int64], tokenizer: Any, epochs: int = 60) -> Array:
     """Fit a reward head on cached states with trl's RewardTrainer.
 
     The model is a Llama without layers, whose embedding of token i is state i: a reply is one token, and its score is
@@ -78,8 +80,9 @@ def head_by_trl(states: Array, pairs: NDArray[np.int64], tokenizer: Any, epochs:
         The weights, of shape (d,).
     """
     # these libraries take seconds to import, and nothing else of the lab needs them
-    from datasets import Dataset
-    from transformers import LlamaConfig, LlamaForSequenceClassification
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses a kernel that only 4-bit models need
+    from datasets import Dataset  # type: ignore[import-untyped]
+    from transformers import LlamaConfig, LlamaForSequenceClassification, PrinterCallback
     from trl.trainer.reward_config import RewardConfig
     from trl.trainer.reward_trainer import RewardTrainer
 
@@ -92,23 +95,28 @@ def head_by_trl(states: Array, pairs: NDArray[np.int64], tokenizer: Any, epochs:
     model.model.norm = torch.nn.Identity()
     torch.nn.init.zeros_(model.score.weight)
     data = Dataset.from_dict({"chosen_ids": pairs[:, :1].tolist(), "rejected_ids": pairs[:, 1:].tolist()})
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # transformers renames gradient_checkpointing; trl, whose default is on, knows only the old name
+        warnings.simplefilter("ignore", FutureWarning)
         arguments = RewardConfig(
             folder,
             use_cpu=True,
             bf16=False,
             gradient_checkpointing=False,
+            max_length=None,
             num_train_epochs=epochs,
             per_device_train_batch_size=64,
-            learning_rate=2e-3,
-            weight_decay=1.0,
+            learning_rate=5e-3,
+            weight_decay=0.1,
             seed=0,
             report_to="none",
             disable_tqdm=True,
             save_strategy="no",
             logging_strategy="no",
         )
-        RewardTrainer(model, arguments, train_dataset=data, processing_class=tokenizer).train()
+        trainer = RewardTrainer(model, arguments, train_dataset=data, processing_class=tokenizer)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
     weights: Array = model.score.weight[0].detach().double().numpy()
     return weights
 
