@@ -352,7 +352,7 @@ for n, l2 in [(40, 0.05), (40, 1.0), (90, 0.3)]:
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now the real thing. SmolLM2 reads every text once, in bfloat16, and we keep one state a text: that of the token `<|im_end|>` that closes the reply. At "cpu" the texts pass the lowest 10 of the 30 layers only, which is a third of the work and loses little here. Each of the 576 numbers of a state is centred and scaled by its spread over the training texts.
+# Now the real thing, `frozen_states` of `llmlabs.lab.rewards`, which calls your `last_states`. SmolLM2 reads every text once, in bfloat16, and we keep one state a text: that of the token `<|im_end|>` that closes the reply. At "cpu" the texts pass the lowest 10 of the 30 layers only, which is a third of the work and loses little here. Each of the 576 numbers of a state is centred and scaled by its spread over the training texts.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-states", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 device = "cuda" if SCALE == "gpu" and torch.cuda.is_available() else "cpu"
@@ -632,7 +632,7 @@ agree: dict[str, dict[str, float]] = {}
 for ax, (name, r) in zip(axes, pool.items(), strict=True):
     slopes[name] = length_slope(r, length["pool"] / 10, prompts["pool"])
     agree[name] = {judge: pair_accuracy(r[found] @ [1, -1]) for judge, found in judges.items()}
-    dots = ax.scatter(length["pool"], r - r.mean(), s=9, c=gold["pool"], cmap="viridis")
+    dots = ax.scatter(length["pool"][::2], (r - r.mean())[::2], s=9, c=gold["pool"][::2], cmap="viridis")
     ax.set(title=f"{name}: {slopes[name]:+.2f}", xlabel="length, tokens")
     by = ", ".join(f"with {judge} {share:.1%}" for judge, share in agree[name].items())
     print(f"{name:>18}: {slopes[name]:+.2f} for ten tokens more; agrees {by}")
@@ -713,6 +713,7 @@ picks = [([3.0, 2.0, 1.0], [-1.0, 0.5, 2.0], 0.0, 1), ([3.0, 2.0, 1.0], [-1.0, 0
 x = float(np.random.default_rng(seed("reward-heads-example")).uniform(2, 5))
 cases += [([1.0, 20.0 + 10 * x], [2.0, 6.0], 0.75 * x), ([1.0 + x, -7.0], [5.0, 0.0], x)]
 picks += [([1.0, 5.0, 5.0], [0.0, 0.0, 4.0], 0.0, 1), ([9.0, 1.0, 2.0], [-3.0, -2.0, -2.0], 0.0, 1)]
+picks += [([-5.0, -1.0, -2.0], [-1.0, 0.0, 3.0], 0.5, 2)]
 ### END HIDDEN TESTS
 for row, weights, total in cases:
     why = f"scores {row}, weights {weights}, baseline {base.tolist()}: (score - mean) / std, weights that add up to 1"
@@ -759,7 +760,7 @@ train, scores = (states[part] @ np.array(aspects).T for part in ("train", "pool"
 rng, shares = np.random.default_rng(0), np.linspace(0, 1, 11)
 safe = weighted_reward(scores, train, np.array([0.0, 1, 0]))
 draws = [rng.choice(np.flatnonzero(prompts["pool"] == p), 6, replace=False) for p in range(220, 228) for _ in range(40)]
-for floor, style, name in ((-np.inf, "-o", ""), (0.5, ":s", ", with a floor")):
+for floor, style, name in ((-np.inf, "-o", ""), (0.0, ":s", ", with a floor")):
     totals = [weighted_reward(scores, train, np.array([1 - share, share, 0.2])) for share in shares]
     picked = [[rows[best_with_floor(total[rows], safe[rows], floor)] for rows in draws] for total in totals]
     for k, quality_name in enumerate(("helpful", "harmless")):
@@ -771,7 +772,7 @@ plt.show()
 # %% [markdown]
 # ## 7. Best of $n$, and too much of it
 #
-# The simplest way to use a reward model needs no training: draw $n$ replies, keep the best (**best-of-$n$**, or **rejection sampling**). How far does that move the policy? The Kullback-Leibler divergence from the policy $\pi$ to the best-of-$n$ policy is at most (Stiennon et al. 2020, appendix G.3; with equality for continuous rewards)
+# The simplest way to use a reward model needs no training: draw $n$ replies, keep the best (**best-of-$n$**, or **rejection sampling**). How far does that move the policy? The Kullback-Leibler divergence from the policy $\pi$ to the best-of-$n$ policy is at most the following (Stiennon et al. 2020, appendix G.3; Beirami et al. 2024 show that it is a bound)
 #
 # $$\mathrm{KL}_{\text{bo}n} = \log n - \frac{n - 1}{n}$$
 #
@@ -850,7 +851,7 @@ for n in (0, 8):
 
 
 # %% [markdown]
-# **Use it: Goodhart's law, drawn.** For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold).
+# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold).
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-overoptimisation", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 questions, ns = [prompts["pool"] == p for p in range(220, 228)], range(1, 25)
@@ -877,7 +878,7 @@ assert final["length-controlled"] > final["plain"] + 0.5, "the length-controlled
 #
 # ## 8. Experiments: trl, and the tax
 #
-# **trl's RewardTrainer.** The field's own tool trains a `...ForSequenceClassification` with one label on columns `chosen_ids` and `rejected_ids`, by the loss of exercise 2. Our body is frozen and its states are cached, so we build a Llama with *no* layers whose "embedding" of token $i$ is the cached state of reply $i$: each reply is one token, and what trl trains is exactly our head. It must reach the accuracy of exercise 3.
+# **trl's RewardTrainer.** The field's own tool trains a `...ForSequenceClassification` with one label on columns `chosen_ids` and `rejected_ids`, by the loss of exercise 2. Our body is frozen and its states are cached, so `head_by_trl` (in `llmlabs.lab.rewards`, worth reading) builds a Llama with *no* layers whose "embedding" of token $i$ is the cached state of reply $i$: each reply is one token, and what trl trains is exactly our head. It must reach the accuracy of exercise 3.
 
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-trl", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -889,7 +890,7 @@ assert abs(own_accuracy - trl_accuracy) < 0.05 and alike > 0.9, "the two heads s
 
 
 # %% [markdown]
-# **The alignment tax.** What does a policy lose elsewhere when it is bent towards a reward? Take SmolLM2 itself as the policy. For 12 training questions keep the best of 5 replies by the length-controlled reward, and train the last layer on them, twice: alone, and with a passage of Jane Austen in each batch (Ouyang et al. 2022 mix pre-training text in like this, PPO-ptx). On *other* questions: how much likelier, in nats a token, is the reply with the best gold score than the one with the worst? And, on other pages of *Emma*: the perplexity $e^{\text{loss}}$, lower is better.
+# **The alignment tax.** What does a policy lose elsewhere when it is bent towards a reward? Take SmolLM2 itself as the policy. For 12 training questions keep the best of 5 replies by the length-controlled reward, and train the last layer on them for five steps, twice: alone, and with a passage of Jane Austen in each batch (Ouyang et al. 2022 mix pre-training text in like this, PPO-ptx). On *other* questions: how much likelier, in nats a token, is the reply with the best gold score than the one with the worst? And, on other pages of *Emma*: the perplexity $e^{\text{loss}}$, lower is better.
 
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-tax", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -926,7 +927,7 @@ assert sorted(perplexity, key=lambda name: perplexity[name]) == ["before", "with
 #
 # A reward model is a language model with one number at the end, fitted to differences. Held-out accuracy says how well it copies its raters, with their errors; length slopes, gold labels and calibration say more. Several heads make trades visible, and a floor makes some of them impossible. Push any imperfect reward hard enough and it parts from what you meant; the KL distance says how hard you push. And what the policy gains it may pay for elsewhere, so measure that too.
 #
-# **What breaks at scale.** The body is trained too, and then overfits within an epoch or two. Real raters disagree on a quarter to a third of the pairs, and differ by language and culture. Policies find errors of the reward that no reply in the training data shows, so reward models are trained again on the policy's own replies. Checks by programs replace reward models wherever they can.
+# **What breaks at scale.** The body is trained too, and then overfits within an epoch or two. Real raters disagree on about a quarter of the pairs (Ouyang et al. 2022, section 3.4), and differ by language and culture. Policies find errors of the reward that no reply in the training data shows, so reward models are trained again on the policy's own replies. Checks by programs replace reward models wherever they can.
 #
 # **Read on.** Bradley and Terry 1952. Stiennon et al. 2020, *Learning to summarize from human feedback* (appendix G.3: the KL of best-of-n). Ouyang et al. 2022, *Training language models to follow instructions* (section 3.5; PPO-ptx). Bai et al. 2022, *Training a helpful and harmless assistant* (section 4). Touvron et al. 2023, *Llama 2* (section 3.2.2: margins). Gao, Schulman, Hilton 2022, *Scaling laws for reward model overoptimization*. Singhal et al. 2023, *A long way to go*. Guo et al. 2017, *On calibration of modern neural networks* (section 2).
 #
