@@ -35,6 +35,13 @@ def use_course_style() -> None:
     )
 
 
+def label(ax: Axes, title: str, x: str, y: str) -> None:
+    """Give a plot its title, the names of its axes and, if curves have labels, a legend."""
+    ax.set(title=title, xlabel=x, ylabel=y)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(fontsize=9)
+
+
 def draw_weights(ax: Axes, weights: ArrayLike, columns: Sequence[str], rows: Sequence[str], title: str = "") -> None:
     """Draw a matrix of weights from 0 (white) to at least 1 (dark blue), such as attention from rows to columns.
 
