@@ -559,7 +559,7 @@ for name, gain in (("MiniLM", fused_gains - dense_gains), ("BM25", fused_gains -
 # %% [markdown]
 # *Think:* the last two lines draw 81 questions with repetition, 2,000 times, and look at the spread of the gain (the bootstrap). With a handful of questions, which of today's comparisons would you still believe?
 #
-# **A map.** 384 dimensions cannot be drawn. PCA keeps the two directions of largest spread; t-SNE (van der Maaten and Hinton 2008) instead tries to keep neighbours together and gives up distances. Each dot is a document; the star is question 30, the rings are its relevant documents. How much a map keeps, we count among neighbours.
+# **A map.** 384 dimensions cannot be drawn. PCA keeps the two directions of largest spread; t-SNE (van der Maaten and Hinton 2008) instead tries to keep neighbours together and gives up distances. Each dot is a document of the nine largest categories; the star is question 30, the rings are its relevant documents. How much a map keeps, we count among neighbours.
 
 # %% nbgrader={"grade": false, "grade_id": "semantic-search-map", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 everything = np.concatenate([data.vectors, data.question_vectors[30:31]])
