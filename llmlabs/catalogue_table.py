@@ -12,6 +12,16 @@ BEGIN, END = "<!-- catalogue: begin (made from course.yml by `llmlabs catalogue`
 BEGIN_NUMBERS, END_NUMBERS = "<!-- numbers: begin (made from docs/ by `llmlabs catalogue`) -->", "<!-- numbers: end -->"
 
 
+def up_to_date(readme: str, root: Path, course: Catalogue) -> str:
+    """The README's text with all parts that are made; the numbers only where it has a place for them.
+
+    Raises:
+        CourseError: if there is no place for the catalogue, or what it is made from is not there.
+    """
+    readme = with_catalogue(readme, course)
+    return with_numbers(readme, root) if BEGIN_NUMBERS in readme else readme
+
+
 def with_catalogue(readme: str, course: Catalogue) -> str:
     """The README's text with the table between its two markers.
 

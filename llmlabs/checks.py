@@ -16,7 +16,7 @@ from llmlabs.build import reference
 from llmlabs.build.builder import Source, describe, make_notebooks, read_sources
 from llmlabs.build.execute import execute_all
 from llmlabs.build.source import cells_hash, write_notebook
-from llmlabs.catalogue_table import with_catalogue, with_numbers
+from llmlabs.catalogue_table import up_to_date
 from llmlabs.errors import CourseError
 from llmlabs.learn import paths
 
@@ -93,8 +93,8 @@ def drift(root: Path, jobs: int | None, say: Say) -> None:
             if f"{path.parent.name}/{path.stem}" not in known or path.suffix != ".ipynb":
                 problems.append(f"{path.relative_to(root)} has no finished lab in course.yml")
     readme = (root / "README.md").read_text(encoding="utf-8")
-    if readme != with_numbers(with_catalogue(readme, catalogue.load(root)), root):
-        problems.append("README.md is not what course.yml and docs/ give")
+    if readme != up_to_date(readme, root, catalogue.load(root)):
+        problems.append("README.md's catalogue or numbers are not what course.yml and docs/ give")
     page = root / paths.PAGE
     if not page.is_file() or page.read_text(encoding="utf-8") != paths.start_page(catalogue.load(root)):
         problems.append(f"{paths.PAGE} is not what course.yml gives")

@@ -383,7 +383,7 @@ def update_readme(root: Path) -> bool:
     Returns:
         Whether README.md changed.
     """
-    from llmlabs.catalogue_table import with_catalogue, with_numbers
+    from llmlabs.catalogue_table import up_to_date
     from llmlabs.learn import paths
 
     (root / paths.PAGE).parent.mkdir(exist_ok=True)
@@ -391,9 +391,7 @@ def update_readme(root: Path) -> bool:
 
     path = root / "README.md"
     before = path.read_text(encoding="utf-8")
-    after = with_catalogue(before, catalogue.load(root))
-    if (root / "docs" / "hostile.md").is_file():
-        after = with_numbers(after, root)
+    after = up_to_date(before, root, catalogue.load(root))
     path.write_text(after, encoding="utf-8", newline="\n")
     return before != after
 

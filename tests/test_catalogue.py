@@ -84,6 +84,7 @@ def test_the_readme_shows_every_lab_and_says_what_is_planned() -> None:
 
 
 def test_the_readme_shows_what_is_known_of_the_graders() -> None:
+    assert BEGIN_NUMBERS in (ROOT / "README.md").read_text(encoding="utf-8")
     readme = with_numbers(f"{BEGIN_NUMBERS}\n{END_NUMBERS}", ROOT)
     assert re.search(r"^- \d{3,} wrong answers, .*; \d{2,} other right ones", readme, re.MULTILINE)
     assert re.search(r"^- \d{3,} mutants of \d+ exercises", readme, re.MULTILINE)

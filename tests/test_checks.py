@@ -56,8 +56,9 @@ DRIFT = {
     "release edited": (RELEASE, "Four small", "Five small", "release/01_arithmetic/arithmetic.ipynb is not what"),
     "solution edited": (SOLUTION, "Four small", "Five small", "solutions/01_arithmetic/arithmetic.ipynb is not what"),
     "source edited": (SOURCE, "Four small", "Five small", "release/01_arithmetic/arithmetic.ipynb is not what"),
-    "readme edited": ("README.md", "1 finished", "2 finished", "README.md's catalogue"),
-    "course.yml edited": ("course.yml", "seconds: 1,", "seconds: 9,", "README.md's catalogue"),
+    "readme edited": ("README.md", "1 finished", "2 finished", "README.md's catalogue or numbers"),
+    "page edited": ("docs/where-to-start.html", "Ten questions", "Nine questions", "where-to-start.html is not what"),
+    "course.yml edited": ("course.yml", "seconds: 1,", "seconds: 9,", "README.md's catalogue or numbers"),
     "not executed": (SOLUTION, '"execution_count": 1', '"execution_count": null', "not executed to its end"),
 }
 
