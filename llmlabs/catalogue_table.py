@@ -37,8 +37,8 @@ def with_numbers(readme: str, root: Path) -> str:
     Raises:
         CourseError: if the markers, or one of the tables, are not there.
     """
-    quality = (root / "docs" / "grader-quality.md").read_text(encoding="utf-8")
-    hostile = (root / "docs" / "hostile.md").read_text(encoding="utf-8")
+    pages = [root / "docs" / name for name in ("grader-quality.md", "hostile.md")]
+    quality, hostile = (page.read_text(encoding="utf-8") if page.is_file() else "" for page in pages)
     sums = re.search(r"^\*\*(\d+ mutants of .+)\*\*$", quality, re.MULTILINE)
     answers = [line.split("|") for line in quality.splitlines() if line.startswith("| **lab**")]
     table = re.search(r"^\| of the submissions \|.+?(?=\n\n)", hostile, re.MULTILINE | re.DOTALL)

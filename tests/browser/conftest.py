@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # what a fresh clone has and JupyterLab or the build reads; no gradebook, no submissions, nothing built beside a source
-COURSE = ("llmlabs", "source", "release", "data", "course.yml", "nbgrader_config.py", "README.md")
+COURSE = ("llmlabs", "source", "release", "data", "docs", "course.yml", "nbgrader_config.py", "README.md")
 START_SECONDS = 120
 
 
