@@ -86,6 +86,16 @@ def test_nothing_is_lost_or_overwritten_unsaid(mini: Path, tmp_path: Path) -> No
     assert path.read_text(encoding="utf-8") == "4"
 
 
+def test_a_spoiled_file_does_not_keep_the_others_out(mini: Path, tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "all.zip", {"ada/arithmetic.ipynb": "the text of ada", "ben/arithmetic.ipynb": "ben"})
+    archive.write_bytes(archive.read_bytes().replace(b"the text of ada", b"the text of eve"))
+    result = collect_submissions(mini, "01", archive)
+    assert result.students == {"ben"}
+    [(place, why)] = result.left_out
+    assert place == "ada/arithmetic.ipynb"
+    assert "cannot be unpacked" in why
+
+
 def test_a_folder_is_taken_too_but_no_link_in_it(mini: Path, tmp_path: Path) -> None:
     folder = tmp_path / "class"
     (folder / "ada").mkdir(parents=True)

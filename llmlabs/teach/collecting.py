@@ -15,6 +15,7 @@ import re
 import stat
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -135,9 +136,17 @@ def _files(archive: Path) -> Iterator[tuple[str, tuple[int, ...], bytes | str]]:
                 if entry.file_size > MAX_BYTES:
                     yield entry.filename, entry.date_time, f"it has over {MAX_BYTES >> 20} MB"
                 else:
-                    yield entry.filename, entry.date_time, opened.read(entry)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+                    yield entry.filename, entry.date_time, _read(opened, entry)
+    except (OSError, zipfile.BadZipFile) as error:
         raise CourseError(f"{archive} cannot be read as a zip file or folder: {error}", "Download it again.") from error
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | str:
+    """A file's bytes, or why they cannot be had: one that is spoiled must not keep the others out."""
+    try:
+        return archive.read(entry)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        return f"it cannot be unpacked ({error}); ask for it again"
 
 
 def _recognise(place: str, time: tuple[int, ...], raw: bytes, labs: Iterable[str], result: Collected) -> Found | str:
