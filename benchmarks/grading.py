@@ -125,10 +125,9 @@ def own_compute(notebook: NotebookNode, source: NotebookNode) -> float:
 
 
 def make_course(folder: Path, source: Source, submissions: list[tuple[str, NotebookNode]], *, stock: bool) -> Path:
-    """A copy of the course with only this lab and the class's notebooks handed in."""
+    """A copy of the course with the class's notebooks of this lab handed in."""
     for name in ("source", "release"):
-        (folder / name / source.section.name).mkdir(parents=True)
-        shutil.copytree(ROOT / name / source.section.name, folder / name / source.section.name, dirs_exist_ok=True)
+        shutil.copytree(ROOT / name, folder / name)
     shutil.copyfile(ROOT / "course.yml", folder / "course.yml")
     (folder / "data").symlink_to(ROOT / "data")
     if stock:
@@ -205,7 +204,7 @@ without any grader, is {own:.0f} s of one core, {each:.1f} s a notebook.
 *Overhead* is what a notebook costs beyond its own compute: of all processors, and of a worker's time. Stock nbgrader
 runs one notebook at a time. *Points* is the sum over the class: the ways of the engine must agree. Two workers can at
 most halve a notebook's own compute, so the more a lab computes, the nearer "times stock" comes to the number of
-workers.
+workers: with no overhead at all, two workers would be {limit:.1f} times stock here.
 
 ## What a course costs
 
@@ -239,6 +238,7 @@ def page(source: Source, count: int, own: float, runs: list[Run]) -> str:
         lab=source.name,
         own=own,
         each=own / count,
+        limit=stock.wall / (own / 2),
         table="@TABLE@",
         students=STUDENTS,
         labs=LABS,

@@ -188,6 +188,16 @@ def test_an_ungraded_section_has_no_report(mini: Path) -> None:
         write_report(mini, "01")
 
 
+def test_a_spoiled_record_is_named(classroom: Path) -> None:
+    path = classroom / "build" / "records" / SECTION / "crash" / "arithmetic.json"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole[:100], encoding="utf-8")
+    with pytest.raises(CourseError, match=r"crash/arithmetic\.json is spoiled"):
+        report_on(classroom, "01")
+    path.write_text(whole, encoding="utf-8")
+    assert report_on(classroom, "01")
+
+
 def test_grades_are_exported(classroom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMLABS_ROOT", str(classroom))
     run = CliRunner()

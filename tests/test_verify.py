@@ -11,7 +11,16 @@ import pytest
 
 from llmlabs import catalogue
 from llmlabs.build.builder import build, read_sources
-from llmlabs.verify.verify import LabReport, Verifier, memory_probe, run_in_plain_kernel, text_of_outputs, verify_lab
+from llmlabs.verify.verify import (
+    LabReport,
+    Verifier,
+    cases_of,
+    found_in_memory,
+    memory_probe,
+    run_in_plain_kernel,
+    text_of_outputs,
+    verify_lab,
+)
 
 NAME = "01_arithmetic/arithmetic"
 SOURCE, ANSWERS = f"source/{NAME}.py", f"answers/{NAME}.py"
@@ -106,11 +115,13 @@ def test_a_hidden_test_in_memory_is_found(course: Path) -> None:
     [source] = read_sources(course, catalogue.load(course), NAME)
     verifier = Verifier(source, nbformat.read(course / "release" / f"{NAME}.ipynb", as_version=4))
     assert len(verifier.hidden) >= 4
-    assert verifier.search_memory() == []
+    [searched] = [case for case in cases_of(source, []) if case.searched]
+    assert found_in_memory(verifier.run(searched).notebook) == []
     # in a plain notebook the tests run where the student's code runs
     notebook = source.notebook.copy()
     notebook.cells = [*source.notebook.cells, memory_probe(verifier.hidden)]
     run_in_plain_kernel(notebook)
-    found = text_of_outputs(notebook.cells[-1]).splitlines()
-    assert found[0] == f"searched for {len(verifier.hidden)} lines"
-    assert len(found) > 1
+    assert text_of_outputs(notebook.cells[-1]).startswith(f"searched for {len(verifier.hidden)} lines")
+    assert found_in_memory(notebook)
+    notebook.cells[-1].outputs = []
+    assert "could not be searched" in found_in_memory(notebook)[0]

@@ -104,6 +104,14 @@ def run_job(job: Job) -> Record:
     return Record(job.key, nbformat.writes(notebook), notes, round(time.monotonic() - started, 2))
 
 
+def read_record(path: Path) -> Record | None:
+    """The record in a file, or None if there is none or the file was spoiled."""
+    try:
+        return Record(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 class RecordStore:
     """The records of a course, one JSON file a student and lab, in build/records."""
 
@@ -115,11 +123,8 @@ class RecordStore:
 
     def load(self, job: Job) -> Record | None:
         """The record of exactly this job, or None if there is none or what it depends on has changed."""
-        try:
-            record = Record(**json.loads(self.path(job).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-        return record if record.key == job.key else None
+        record = read_record(self.path(job))
+        return record if record and record.key == job.key else None
 
     def save(self, job: Job, record: Record) -> None:
         """Write a record; a process that is killed meanwhile leaves the old one or none, never half of one."""

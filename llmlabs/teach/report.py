@@ -8,7 +8,6 @@ analysis of classroom tests"). Below about 0.2 an exercise says little about who
 from __future__ import annotations
 
 import io
-import json
 import re
 import tokenize
 from collections import Counter, defaultdict
@@ -25,7 +24,7 @@ from llmlabs import catalogue
 from llmlabs.build.builder import Source, read_sources
 from llmlabs.errors import CourseError
 from llmlabs.grade.grading import Report, collect
-from llmlabs.grade.jobs import RECORDS, Record
+from llmlabs.grade.jobs import RECORDS, Record, read_record
 from llmlabs.nbgrader_course import load_config
 from llmlabs.notebook import grade_id, graded_cells_by_exercise, is_solution, is_test
 from llmlabs.page import render
@@ -143,11 +142,17 @@ def report_on(root: Path, section: str) -> ClassReport:
 
 
 def read_records(root: Path, section: str) -> dict[str, dict[str, Record]]:
-    """The records of a section by student and lab."""
+    """The records of a section by student and lab.
+
+    Raises:
+        CourseError: if one was spoiled, for the report would silently lack it.
+    """
     found: dict[str, dict[str, Record]] = defaultdict(dict)
     for path in sorted((root / RECORDS / section).glob("*/*.json")):
         if (root / "submitted" / path.parent.name / section).is_dir():
-            found[path.parent.name][path.stem] = Record(**json.loads(path.read_text(encoding="utf-8")))
+            if not (record := read_record(path)):
+                raise CourseError(f"{path.relative_to(root)} is spoiled.", f"Grade once more: llmlabs grade {section}")
+            found[path.parent.name][path.stem] = record
     return dict(found)
 
 

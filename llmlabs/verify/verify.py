@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -60,12 +60,14 @@ class Case:
         due: by exercise what its tests must give: all points (True), none (False), or what is due to an answer: all
             points, or the failure that it names. The tests of other exercises are not run.
         whole: run every cell, the ungraded experiments too.
+        searched: afterwards search the memory of the process that ran it for the hidden tests.
     """
 
     name: str
     answers: dict[str, str]
     due: dict[str, bool | Answer]
     whole: bool = False
+    searched: bool = False
 
 
 @dataclass
@@ -152,17 +154,18 @@ def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: 
         engine = pool.map(verifier.run, cases)
         plain = pool.map(verifier.run_plain, [case for case in cases if _runs_plain(case)])
         repeated = pool.map(verifier.run, [case for case in _repeated(cases) for _ in range(REPEATS)])
-        memory = pool.submit(verifier.search_memory)
         for outcome in engine:
             report.outcomes.append(outcome)
             for exercise, found in outcome.problems.items():
                 report.problems += [f"{_name_in(outcome.case, exercise)}: {problem}" for problem in found]
+            if outcome.case.searched:
+                report.problems += found_in_memory(outcome.notebook)
         by_name = {outcome.case.name: outcome for outcome in report.outcomes}
         for outcome in plain:
             report.problems += _differences(by_name[outcome.case.name], outcome, "in a plain notebook", messages=False)
         for outcome in repeated:
             report.problems += _differences(by_name[outcome.case.name], outcome, "when it is graded again")
-        report.problems += verifier.leaks(root, report.outcomes) + memory.result()
+        report.problems += verifier.leaks(root, report.outcomes)
     report.problems = [f"{source.name}: {problem}" for problem in report.problems]
     report.seconds = time.monotonic() - started
     for problem in report.problems:
@@ -181,8 +184,8 @@ def cases_of(source: Source, answers: list[Answer]) -> list[Case]:
     everything = solutions(source.notebook)
     cases = [
         Case("the solution", everything, dict.fromkeys(exercises, True), whole=True),
-        Case("the solution without its experiments", everything, dict.fromkeys(exercises, True)),
-        Case("the blank release", {}, dict.fromkeys(exercises, False), whole=True),
+        Case("the solution without its experiments", everything, dict.fromkeys(exercises, True), searched=True),
+        Case("the blank release", {}, dict.fromkeys(exercises, False)),
     ]
     for alone in exercises:
         cases.append(Case(f"{alone} solved alone", solved[alone], {name: name == alone for name in exercises}))
@@ -221,7 +224,10 @@ class Verifier:
     def run(self, case: Case) -> Outcome:
         """Grade a case with the engine; an answer that gets what is not due in company is graded once more alone."""
         started = time.monotonic()
-        outcome = self._graded(case, execute(self.notebook(case), self.settings).notebook)
+        notebook = self.notebook(case)
+        if case.searched:
+            notebook.cells.append(memory_probe(self.hidden))
+        outcome = self._graded(case, execute(notebook, self.settings).notebook)
         outcome.seconds = time.monotonic() - started
         if len(case.due) > 1 and any(isinstance(due, Answer) for due in case.due.values()):
             for exercise in list(outcome.problems):
@@ -241,18 +247,6 @@ class Verifier:
         for cell in notebook.cells:
             cell.outputs = [output for output in cell.get("outputs", []) if output.output_type != "stream"]
         return self._graded(case, notebook)
-
-    def search_memory(self) -> list[str]:
-        """Grade the solution, and search the memory of its process for the hidden tests."""
-        case = Case(
-            "memory", solutions(self.source.notebook), dict.fromkeys(graded_cells_by_exercise(self.release), True)
-        )
-        notebook = self.notebook(case)
-        notebook.cells.append(memory_probe(self.hidden))
-        found = text_of_outputs(execute(notebook, self.settings).notebook.cells[-1])
-        if not found.startswith("searched"):
-            return [f"the memory of the submission's process could not be searched: {found}"]
-        return [f"hidden test in the memory of the submission's process: {line}" for line in found.splitlines()[1:]]
 
     def leaks(self, root: Path, outcomes: list[Outcome]) -> list[str]:
         """Where a line of a hidden test can be seen by a student."""
@@ -347,7 +341,7 @@ def _runs_plain(case: Case) -> bool:
 def _repeated(cases: list[Case]) -> list[Case]:
     """The cases that are graded again: the solution's exercises, and the first company of wrong answers."""
     wrong = [case for case in cases if any(map(_is_wrong, case.due.values()))]
-    return [case for case in cases if case.name == "the solution without its experiments"] + wrong[:1]
+    return [replace(case, searched=False) for case in cases if case.searched] + wrong[:1]
 
 
 def _differences(first: Outcome, second: Outcome, how: str, *, messages: bool = True) -> list[str]:
@@ -438,3 +432,11 @@ def _missing_answers(source: Source, answers: list[Answer]) -> list[str]:
                 f"{MIN_WRONG} and {MIN_RIGHT} are due"
             )
     return problems
+
+
+def found_in_memory(notebook: NotebookNode) -> list[str]:
+    """What the probe, which is a notebook's last cell, found; or that it could not search."""
+    found = text_of_outputs(notebook.cells[-1])
+    if not found.startswith("searched"):
+        return [f"the memory of the submission's process could not be searched: {found}"]
+    return [f"hidden test in the memory of the submission's process: {line}" for line in found.splitlines()[1:]]
