@@ -32,9 +32,9 @@ from llmlabs.lab.listing_site import (
 def parse_listing(html: str) -> dict[str, str | None] | None:
     """Read the advert of a page (html) of either layout, see the table; </td>, </th>, </tr> and </dd> may be missing.
 
-    Return a dict with every name of FIELDS: the text inside the tag and the tags in it, white space collapsed to single
-    spaces; None where there is no tag or no text. LABELS turns a label's text, collapsed, too, and without a ":" at its
-    end, into a name; other labels do not matter. Only the advert's inside counts. If the page has no advert, return None.
+    Return a dict with every name of FIELDS: the texts of the tag and of the tags in it, spaces between them, white space
+    collapsed to single spaces; None where there is no tag or no text. LABELS turns a label's text, read in the same way,
+    without a ":" at its end, into a name; ignore others. Only the inside of the advert counts. Without an advert: None.
 
     Example: <article class=listing><h1>Flat</h1><dl><dt>Rooms:<dd> 2 </dl></article> has title "Flat", rooms "2", else None.
     """
@@ -74,9 +74,10 @@ def page_links(html: str, url: str) -> list[str]:
 def read_robots(text: str, agent: str) -> tuple[list[tuple[bool, str]], float]:
     """Read what a robots.txt says to a crawler.
 
-    In the text, upper and lower case of fields and agents are the same; "#" starts a comment; white space around fields and
-    values does not matter; fields other than User-agent, Allow, Disallow and Crawl-delay are ignored, and so are rules
-    before the first User-agent. The agent, the crawler's name, is compared with the whole value of User-agent.
+    Upper and lower case of fields and agents in the text are the same; "#" starts a comment; white space around either does
+    not matter; fields other than User-agent, Allow, Disallow and Crawl-delay are ignored, and so are rules before the first
+    User-agent. A User-agent that follows one of the other three, empty or not, begins a group. The agent, the crawler's
+    name, is compared with the whole value of User-agent.
 
     Returns:
         (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order, those without
@@ -129,23 +130,17 @@ class TokenBucket:
 
 
 def retry_delay(
-    status: int | None,
-    failures: int,
-    retry_after: float | None,
-    u: float,
-    base: float = 1,
-    cap: float = 60,
-    most: int = 5,
+    status: int | None, failures: int, asked: float | None, u: float, base: float = 1, cap: float = 60, most: int = 5
 ) -> float | None:
     """Return the seconds to wait before the next attempt at a page that did not come, or None to give up, see above.
 
     status: of the answer; None if there was none in time. Give up at once if it is not one that passes by itself.
-    failures: how often in a row this page has failed, at least 1; from `most` on, give up. retry_after: the seconds that
-    the server asked for, or None. u: a random number from [0, 1). base, cap: seconds, see the formula.
+    failures: how often in a row this page has failed, at least 1; from `most` on, give up. asked: the seconds that the
+    server asked for (Retry-After), or None. u: a random number from [0, 1). base, cap: seconds, see the formula.
     """
     if status not in (None, 408, 429, 500, 502, 503, 504) or failures >= most:
         return None
-    return max(u * min(cap, base * 2 ** (failures - 1)), retry_after or 0.0)
+    return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
 class ListingSpider(scrapy.Spider):
@@ -158,8 +153,9 @@ class ListingSpider(scrapy.Spider):
 
         For a JSON page ("json" is in its content type), {"listings": [record, ...], "next": address or null}: each record
         with its "url" made absolute; then, if there is a next, a scrapy.Request for it (absolute).
-        For any other, an HTML page: if it has an advert, the item {"url": response.url, **fields}; then a request for each of its
-        links. If it has neither advert nor links, the item {"url": response.url, "error": "no advert, no links"}.
+        For any other, an HTML page: if it has an advert, the item {"url": response.url, **fields}; then a request for each
+        of its links. If it has neither advert nor links, the item {"url": response.url, "error": "no advert, no links"}.
+        Leave the option dont_filter of requests alone: Scrapy is to drop those that it has seen.
         """
         if b"json" in response.headers.get("Content-Type", b""):
             page = response.json()
@@ -197,9 +193,9 @@ def to_number(text: str) -> float:
 class Listing(BaseModel):
     """A sound advert. All bounds are inclusive; other keys of a row are ignored.
 
-    title, city, url, description: texts, not empty. rooms: 1 to 20. energy: one of the letters A to G. These two may be
-    None, and "" or "n/a" mean None for energy. price: euros, 10,000 to 20,000,000. area: m², 10 to 1,000, also given in
-    sq ft. listed: a date in one of the three forms above, not after CRAWL_DATE. price / area: 1,000 to 15,000.
+    title, city, url, description: texts, not empty. rooms: 1 to 20 or None. energy: A to G or None; "" and "n/a" mean None.
+    price: euros, 10,000 to 20,000,000. area: m², 10 to 1,000, also in sq ft. to_number reads rooms ("2,5"), price and area.
+    listed: a date in one of the three forms above, not after CRAWL_DATE. price / area: 1,000 to 15,000.
     """
 
     url: str = Field(min_length=1)
