@@ -31,7 +31,7 @@ from llmlabs.lab.listing_site import CRAWL_DATE, FIELDS, LABELS
 from llmlabs.lab.reference import web_scraping_pipeline as reference
 
 
-# %% exercise="scrape-parse" kind="wrong" name="Python's parser, which nests cells without end tags" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="Python's parser, which nests cells without end tags" fails="scrape-parse-example" says="at ['rooms']: '2' expected, got None"
 def parse_listing(html):
     page = BeautifulSoup(html, "html.parser")
     advert = page.select_one("article.listing, section.object")
@@ -64,7 +64,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="first label with first value, second with second" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="first label with first value, second with second" fails="scrape-parse-example" says="at ['rooms']: None expected, got 'B'; is a value the next sibling of its label?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -96,7 +96,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="the next value after a label, wherever it stands" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="the next value after a label, wherever it stands" fails="scrape-parse-example" says="at ['rooms']: None expected, got 'B'; is a value the next sibling of its label?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -129,7 +129,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="labels of the whole page, other adverts included" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="labels of the whole page, other adverts included" fails="scrape-parse-properties" says="a decoy outside of the advert?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -162,7 +162,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="the title of the page, not of the advert" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="the title of the page, not of the advert" fails="scrape-parse-properties" says="'A tall house here' expected, got 'Homes'"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -195,7 +195,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="text of tags inside the tag lost" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="text of tags inside the tag lost" fails="scrape-parse-properties" says="at ['description']"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -228,7 +228,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="an empty text for no text" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="an empty text for no text" fails="scrape-parse-properties" says="at ['title']: None expected, got ''"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -261,7 +261,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="the colon left at the label" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="the colon left at the label" fails="scrape-parse-example" says="at ['rooms']: '2' expected, got None"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -294,7 +294,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="white space stripped at the ends only" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="white space stripped at the ends only" fails="scrape-parse-properties" says="white space collapsed?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -327,7 +327,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="white space of labels not collapsed" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="white space of labels not collapsed" fails="scrape-parse-properties" says="at ['area']: '7' expected, got None"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -360,7 +360,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="one of the two layouts" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="one of the two layouts" fails="scrape-parse-properties" says="as a meridian page"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing")
@@ -393,7 +393,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="a row of None for a page without an advert" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="a row of None for a page without an advert" fails="scrape-parse-properties" says="None expected, got {'title': None"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -426,7 +426,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="only the fields that are there" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="only the fields that are there" fails="scrape-parse-example" says="expected, got {'title': 'Flat', 'city': None, 'description': None, 'rooms': '2'}"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -459,7 +459,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="foreign labels break it" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="foreign labels break it" fails="scrape-parse-properties" says="KeyError: 'Reference'"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -492,7 +492,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="links outside main" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="links outside main" fails="scrape-parse-properties" says="got 'http://a.test:81/out'; same host and port? only in main?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -525,7 +525,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="nofollow ignored" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="nofollow ignored" fails="scrape-parse-properties" says="got 'http://a.test:81/no'"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -558,7 +558,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="nofollow seen only where it is the only word of rel" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="nofollow seen only where it is the only word of rel" fails="scrape-parse-properties" says="nofollow among others?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -591,7 +591,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="links to other hosts kept" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="links to other hosts kept" fails="scrape-parse-properties" says="got 'http://b.test/c'; same host and port?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -624,7 +624,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="another port taken for the same host" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="another port taken for the same host" fails="scrape-parse-properties" says="got 'http://a.test/x'; same host and port?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -657,7 +657,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="the fragment kept" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="the fragment kept" fails="scrape-parse-example" says="#map'; relative to the page? no utm_, no fragment?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -690,7 +690,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="fragment dropped, utm_ parameters kept" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="fragment dropped, utm_ parameters kept" fails="scrape-parse-example" says="no utm_, no fragment?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -722,7 +722,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="all parameters dropped" fails="scrape-parse-example" says=""
+# %% exercise="scrape-parse" kind="wrong" name="all parameters dropped" fails="scrape-parse-example" says="'http://a.test/flat/7?floor=2' expected, got 'http://a.test/flat/7'"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -754,7 +754,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="parameters decoded and encoded anew" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="parameters decoded and encoded anew" fails="scrape-parse-properties" says="%C3%A9&j=' expected"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -789,7 +789,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="utm_ anywhere in a parameter" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="utm_ anywhere in a parameter" fails="scrape-parse-properties" says="only parameters with utm_ removed?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -822,7 +822,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="links in alphabetical order" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="links in alphabetical order" fails="scrape-parse-properties" says="in order, each once?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -855,7 +855,7 @@ def page_links(html, url):
     return sorted(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="a page as often as it is linked" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="a page as often as it is linked" fails="scrape-parse-properties" says="in order, each once?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -888,7 +888,7 @@ def page_links(html, url):
     return found
 
 
-# %% exercise="scrape-parse" kind="wrong" name="repeats dropped before addresses are cleaned" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="repeats dropped before addresses are cleaned" fails="scrape-parse-properties" says="in order, each once?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -922,7 +922,7 @@ def page_links(html, url):
     return found
 
 
-# %% exercise="scrape-parse" kind="wrong" name="links taken as relative to the root" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="links taken as relative to the root" fails="scrape-parse-properties" says="http://a.test:81/x/b?k=2&j=%C3%A9&j=' expected, got 'http://a.test:81/b?"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -955,7 +955,7 @@ def page_links(html, url):
     return list(found)
 
 
-# %% exercise="scrape-parse" kind="wrong" name="an a without href breaks it" fails="scrape-parse-properties" says=""
+# %% exercise="scrape-parse" kind="wrong" name="an a without href breaks it" fails="scrape-parse-properties" says="KeyError: 'href'"
 def parse_listing(html):
     page = BeautifulSoup(html, "lxml")
     advert = page.select_one("article.listing, section.object")
@@ -1087,7 +1087,7 @@ def page_links(html, url):
     return links
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the first rule that matches decides" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the first rule that matches decides" fails="scrape-robots-example" says="'/owners/faq.html'): True expected, got False; the longest that matches decides"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1121,7 +1121,7 @@ def may_fetch(rules, path):
     return matching[0][1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the last rule that matches decides" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the last rule that matches decides" fails="scrape-robots-properties" says="longest match?"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1155,7 +1155,7 @@ def may_fetch(rules, path):
     return matching[-1][1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="Disallow wins between equals" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="Disallow wins between equals" fails="scrape-robots-properties" says="Allow if equal?"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1189,7 +1189,7 @@ def may_fetch(rules, path):
     return not max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="one Disallow that matches is enough" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="one Disallow that matches is enough" fails="scrape-robots-example" says="'/owners/faq.html'): True expected, got False; the longest that matches decides"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1223,7 +1223,7 @@ def may_fetch(rules, path):
     return all(allowed for _, allowed in matching)
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the longest match in the path, not the longest pattern" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the longest match in the path, not the longest pattern" fails="scrape-robots-properties" says="longest match?"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1257,7 +1257,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="what no rule matches is forbidden" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="what no rule matches is forbidden" fails="scrape-robots-example" says="'/a/b.pdf?x=1'): True expected, got False"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1291,7 +1291,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else False
 
 
-# %% exercise="scrape-robots" kind="wrong" name="no wildcards: plain prefixes" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="no wildcards: plain prefixes" fails="scrape-robots-example" says="'/a/b.pdf'): False expected, got True"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1322,7 +1322,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="a dot in a pattern matches any character" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="a dot in a pattern matches any character" fails="scrape-robots-properties" says="'/$q' against '/*?q', '/*$q' and '$', at [1]: True expected"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1356,7 +1356,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="a $ in the middle means the end, too" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="a $ in the middle means the end, too" fails="scrape-robots-properties" says="'/$q' against '/*?q', '/*$q' and '$', at [2]: False expected"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1389,7 +1389,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the $ at the end taken literally" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the $ at the end taken literally" fails="scrape-robots-example" says="'/a/b.pdf'): False expected, got True"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1421,7 +1421,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the pattern anywhere in the path" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the pattern anywhere in the path" fails="scrape-robots-properties" says="'/$q' against '/*?q', '/*$q' and '$', at [3]: True expected"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1455,7 +1455,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the pattern has to match the whole path" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the pattern has to match the whole path" fails="scrape-robots-example" says="'/owners/login'): False expected, got True"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1489,7 +1489,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the path compared without its query" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the path compared without its query" fails="scrape-robots-example" says="'/a/b.pdf?x=1'): True expected, got False"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1523,7 +1523,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="rules for * obeyed beside one's own" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="rules for * obeyed beside one's own" fails="scrape-robots-properties" says="* only if nobody is named"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1557,7 +1557,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the group of * although one's own is there, but empty" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the group of * although one's own is there, but empty" fails="scrape-robots-properties" says="* only if nobody is named"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1593,7 +1593,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="only one's own group, never that of *" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="only one's own group, never that of *" fails="scrape-robots-example" says="(False, '/owners/') expected, got nothing"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1626,7 +1626,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="agents compared with upper and lower case" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="agents compared with upper and lower case" fails="scrape-robots-properties" says="'one'), at [0][0][1]: '/x:y' expected, got '/'"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1660,7 +1660,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="a part of the name is enough" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="a part of the name is enough" fails="scrape-robots-properties" says="'thr'), at [0][0]: (False, '/') expected, got nothing"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1694,7 +1694,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="fields compared with upper and lower case" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="fields compared with upper and lower case" fails="scrape-robots-properties" says="'one'), at [0][0][1]: '/x:y' expected, got '/'"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1728,7 +1728,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="comments read as part of the pattern" fails="scrape-robots-example" says=""
+# %% exercise="scrape-robots" kind="wrong" name="comments read as part of the pattern" fails="scrape-robots-example" says="'/owners/' expected, got '/owners/ # private'; without comments?"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1762,7 +1762,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="each User-agent line starts a group" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="each User-agent line starts a group" fails="scrape-robots-properties" says="a group begins at a User-agent after a rule"
 def read_robots(text, agent):
     groups = []
     for line in text.splitlines():
@@ -1793,7 +1793,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="names piled up over groups" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="names piled up over groups" fails="scrape-robots-properties" says="a group begins at a User-agent after a rule"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1826,7 +1826,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="an empty Disallow forbids everything" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="an empty Disallow forbids everything" fails="scrape-robots-properties" says="empty rules go"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1860,7 +1860,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="an empty Disallow does not end the names of a group" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="an empty Disallow does not end the names of a group" fails="scrape-robots-properties" says="a group begins at a User-agent after a rule"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1894,7 +1894,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="foreign fields end the names of a group" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="foreign fields end the names of a group" fails="scrape-robots-properties" says="a group begins at a User-agent after a rule"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1928,7 +1928,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="rules before the first User-agent break it" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="rules before the first User-agent break it" fails="scrape-robots-properties" says="IndexError"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1962,7 +1962,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the first group of the name only" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the first group of the name only" fails="scrape-robots-properties" says="same names are joined"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -1997,7 +1997,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the first Crawl-delay" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the first Crawl-delay" fails="scrape-robots-properties" says="at [1]: 4.0 expected, got 1.5"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -2031,7 +2031,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="the delay of any group" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="the delay of any group" fails="scrape-robots-properties" says="at [1]: 1.5 expected, got 4.0"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -2065,7 +2065,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="whole seconds only" fails="scrape-robots-properties" says=""
+# %% exercise="scrape-robots" kind="wrong" name="whole seconds only" fails="scrape-robots-properties" says="at [1]: 1.5 expected, got 1.0"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():
@@ -2200,7 +2200,7 @@ def may_fetch(rules, path):
     return not hits or hits[-1][1]
 
 
-# %% exercise="scrape-limits" kind="wrong" name="a bucket without a rim" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="a bucket without a rim" fails="scrape-limits-example" says="never above capacity"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2218,7 +2218,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="the rim checked after the token is taken" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="the rim checked after the token is taken" fails="scrape-limits-example" says="never above capacity"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2236,7 +2236,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="an empty bucket at the start" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="an empty bucket at the start" fails="scrape-limits-example" says="0 expected, got 0.5; full at the start"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2254,7 +2254,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="a level that stops at 0, so that nobody queues" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="a level that stops at 0, so that nobody queues" fails="scrape-limits-example" says="below 0 while requests queue"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2274,7 +2274,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="the time of the last request not kept" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="the time of the last request not kept" fails="scrape-limits-example" says="at t = 10.0"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2291,7 +2291,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="the time set to when the token is there" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="the time set to when the token is there" fails="scrape-limits-example" says="1 expected, got 1.5"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2310,7 +2310,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="whole tokens only" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="whole tokens only" fails="scrape-limits-properties" says="expected, got 4.0; debt?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2328,7 +2328,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="the wait in tokens, not in seconds" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="the wait in tokens, not in seconds" fails="scrape-limits-example" says="wait = -level / rate"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2346,7 +2346,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="the wait of the token before" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="the wait of the token before" fails="scrape-limits-example" says="one token a request"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2364,7 +2364,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="one level for all buckets" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="one level for all buckets" fails="scrape-limits-properties" says="its own?"
 class TokenBucket:
     state: dict = {}  # noqa: RUF012
 
@@ -2384,7 +2384,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="one attempt too many" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="one attempt too many" fails="scrape-limits-properties" says="most counts failures?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2402,7 +2402,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="five attempts, whatever most says" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="five attempts, whatever most says" fails="scrape-limits-properties" says="most counts failures?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2420,7 +2420,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="doubled once too often" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="doubled once too often" fails="scrape-limits-example" says="doubled f - 1 times"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2438,7 +2438,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2**failures), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="grows with the failures, does not double" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="grows with the failures, does not double" fails="scrape-limits-example" says="doubled f - 1 times"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2456,7 +2456,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * failures), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="the cap after the jitter" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="the cap after the jitter" fails="scrape-limits-properties" says="cap before u?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2474,7 +2474,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(min(cap, u * base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="no cap" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="no cap" fails="scrape-limits-properties" says="cap before u?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2492,7 +2492,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * base * 2 ** (failures - 1), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="no jitter" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="no jitter" fails="scrape-limits-example" says="2 expected, got 4; u times base"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2510,7 +2510,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="half of it jitter" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="half of it jitter" fails="scrape-limits-example" says="2 expected, got 3.0; u times base"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2528,7 +2528,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max((1 + u) / 2 * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="base ignored" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="base ignored" fails="scrape-limits-properties" says="doubled from base?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2546,7 +2546,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="Retry-After ignored" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="Retry-After ignored" fails="scrape-limits-example" says="30 expected, got 2.0"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2564,7 +2564,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return u * min(cap, base * 2 ** (failures - 1))
 
 
-# %% exercise="scrape-limits" kind="wrong" name="Retry-After instead of the back-off, even if shorter" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="Retry-After instead of the back-off, even if shorter" fails="scrape-limits-properties" says="Retry-After is a minimum?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2584,7 +2584,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="Retry-After added" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="Retry-After added" fails="scrape-limits-example" says="30 expected, got 32.0"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2602,7 +2602,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return u * min(cap, base * 2 ** (failures - 1)) + (asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="Retry-After cut at the cap" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="Retry-After cut at the cap" fails="scrape-limits-properties" says="Retry-After is a minimum?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2620,7 +2620,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), min(cap, asked or 0.0))
 
 
-# %% exercise="scrape-limits" kind="wrong" name="every status from 400 on retried" fails="scrape-limits-example" says=""
+# %% exercise="scrape-limits" kind="wrong" name="every status from 400 on retried" fails="scrape-limits-example" says="retry_delay(404, 1, None, 0.5): None expected"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2638,7 +2638,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="every 5xx retried" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="every 5xx retried" fails="scrape-limits-properties" says="does it pass by itself?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2656,7 +2656,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="gives up when no answer came" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="gives up when no answer came" fails="scrape-limits-properties" says="does it pass by itself?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2674,7 +2674,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
 
 
-# %% exercise="scrape-limits" kind="wrong" name="gives up after a timeout that the server reports" fails="scrape-limits-properties" says=""
+# %% exercise="scrape-limits" kind="wrong" name="gives up after a timeout that the server reports" fails="scrape-limits-properties" says="does it pass by itself?"
 class TokenBucket:
     def __init__(self, rate, capacity):
         self.rate, self.capacity = rate, capacity
@@ -2751,7 +2751,7 @@ def retry_delay(status, failures, asked, u, base=1, cap=60, most=5):
             return None
 
 
-# %% exercise="scrape-spider" kind="wrong" name="addresses of the API left relative" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="addresses of the API left relative" fails="scrape-spider-properties" says="absolute?"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2782,7 +2782,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the record's own address over the absolute one" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the record's own address over the absolute one" fails="scrape-spider-properties" says="absolute?"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2813,7 +2813,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="only the address of a record" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="only the address of a record" fails="scrape-spider-properties" says="all fields?"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2844,7 +2844,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="a request for a next page that is not there" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="a request for a next page that is not there" fails="scrape-spider-properties" says="nothing expected, got 'http://b.test:8/feed/'; absolute? all fields? no next?"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2874,7 +2874,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the next page of the API not asked for" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the next page of the API not asked for" fails="scrape-spider-properties" says="'http://b.test:8/api/listings?cursor=7' expected, got nothing"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2903,7 +2903,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the next address left relative" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the next address left relative" fails="scrape-spider-properties" says="Missing scheme in request url"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2934,7 +2934,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the content type has to be application/json and no more" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the content type has to be application/json and no more" fails="scrape-spider-properties" says="what parse yields for application/json; charset=utf-8"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2965,7 +2965,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="JSON known by its address" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="JSON known by its address" fails="scrape-spider-properties" says="what parse yields for application/json with next"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -2996,7 +2996,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="HTML read as JSON, too" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="HTML read as JSON, too" fails="scrape-spider-example" says="JSONDecodeError"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3027,7 +3027,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="an advert without its address" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="an advert without its address" fails="scrape-spider-example" says="expected, got {'title': 'Flat'"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3058,7 +3058,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="an advert's page is a dead end" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="an advert's page is a dead end" fails="scrape-spider-example" says="'http://a.test/b' expected, got nothing; advert first; a request a link"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3090,7 +3090,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="requests before the item" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="requests before the item" fails="scrape-spider-example" says="advert first"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3121,7 +3121,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="an error for a list page" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="an error for a list page" fails="scrape-spider-example" says="nothing expected, got {'url': 'http://a.test/x/y', 'error'"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3152,7 +3152,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="an error for an advert without links" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="an error for an advert without links" fails="scrape-spider-properties" says="for an advert without links, at [1]: nothing expected"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3183,7 +3183,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="no error for an empty page" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="no error for an empty page" fails="scrape-spider-example" says="'no advert, no links'} expected, got nothing"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3212,7 +3212,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="links as texts" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="links as texts" fails="scrape-spider-example" says="parse yields dicts and scrapy.Requests, not 'http://a.test/b'"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3243,7 +3243,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="all requests past the filter of repeats" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="all requests past the filter of repeats" fails="scrape-spider-example" says="got 'http://a.test/b (dont_filter)'"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3274,7 +3274,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the last line taken although it is torn" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the last line taken although it is torn" fails="scrape-spider-properties" says="lines end at"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3308,7 +3308,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the whole bytes without the last line end" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the whole bytes without the last line end" fails="scrape-spider-example" says="13 expected, got 12; whole: with a line end, which counts"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3339,7 +3339,7 @@ def read_journal(data):
     return pages, max(0, whole - 1)
 
 
-# %% exercise="scrape-spider" kind="wrong" name="all bytes taken for whole" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="all bytes taken for whole" fails="scrape-spider-example" says="13 expected, got 17"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3370,7 +3370,7 @@ def read_journal(data):
     return pages, len(data)
 
 
-# %% exercise="scrape-spider" kind="wrong" name="characters counted for bytes" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="characters counted for bytes" fails="scrape-spider-properties" says="bytes count"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3401,7 +3401,7 @@ def read_journal(data):
     return pages, len(data[:whole].decode())
 
 
-# %% exercise="scrape-spider" kind="wrong" name="bytes counted without line ends" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="bytes counted without line ends" fails="scrape-spider-example" says="13 expected, got 12; whole: with a line end, which counts"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3432,7 +3432,7 @@ def read_journal(data):
     return pages, sum(len(line) for line in data[:whole].split(b"\n"))
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the first page of several with one address" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the first page of several with one address" fails="scrape-spider-properties" says="the last page of a url"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3463,7 +3463,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="a text's splitlines" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="a text's splitlines" fails="scrape-spider-properties" says="JSONDecodeError: Unterminated string"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3494,7 +3494,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the text decoded with its torn end" fails="scrape-spider-properties" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the text decoded with its torn end" fails="scrape-spider-properties" says="UnicodeDecodeError"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3525,7 +3525,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="the torn line breaks it" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="the torn line breaks it" fails="scrape-spider-example" says="JSONDecodeError"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3556,7 +3556,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="pages as a list" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="pages as a list" fails="scrape-spider-example" says="by url"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3587,7 +3587,7 @@ def read_journal(data):
     return pages, whole
 
 
-# %% exercise="scrape-spider" kind="wrong" name="no line end: all but the last byte" fails="scrape-spider-example" says=""
+# %% exercise="scrape-spider" kind="wrong" name="no line end: all but the last byte" fails="scrape-spider-example" says="JSONDecodeError"
 class ListingSpider(scrapy.Spider):
     name = "listings"
 
@@ -3696,7 +3696,7 @@ def read_journal(data):
     return {page["url"]: page for page in found}, whole
 
 
-# %% exercise="scrape-validate" kind="wrong" name="commas group, dots are decimal, always" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="commas group, dots are decimal, always" fails="scrape-validate-example" says="to_number('1.250,5'): 1250.5 expected, got 1.2505; decimals"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -3761,7 +3761,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="all digits, no decimals" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="all digits, no decimals" fails="scrape-validate-example" says="to_number('1.250,5'): 1250.5 expected, got 12505.0; decimals: one or two digits"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -3826,7 +3826,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="decimals of two digits only" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="decimals of two digits only" fails="scrape-validate-example" says="to_number('1.250,5'): 1250.5 expected, got 12505.0; decimals: one or two digits"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -3894,7 +3894,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="three digits taken for decimals" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="three digits taken for decimals" fails="scrape-validate-example" says="to_number('1,250'): 1250 expected, got 1.25"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -3962,7 +3962,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="no grouping by spaces" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="no grouping by spaces" fails="scrape-validate-example" says="to_number('1 250 000 €'): 1250000 expected, got 1.0"
 def to_number(text):
     found = re.search(r"\d[\d.,]*", text)
     if found is None:
@@ -4030,7 +4030,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="no grouping by hard spaces" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="no grouping by hard spaces" fails="scrape-validate-properties" says="hard spaces group?"
 def to_number(text):
     found = re.search(r"\d[\d., ]*", text)
     if found is None:
@@ -4098,7 +4098,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="the space after the number hides its decimals" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="the space after the number hides its decimals" fails="scrape-validate-example" says="expected, got 6020005.0"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4166,7 +4166,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="every digit of the text" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="every digit of the text" fails="scrape-validate-properties" says="only the first number?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4234,7 +4234,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="0 where there is no number" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="0 where there is no number" fails="scrape-validate-properties" says="what to_number raises without a digit"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4302,7 +4302,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="square feet taken for square metres" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="square feet taken for square metres" fails="scrape-validate-example" says="nothing expected, got 'row'; sq ft?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4370,7 +4370,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="square feet divided by 10.764" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="square feet divided by 10.764" fails="scrape-validate-example" says="at [1][0]['area']: 92.90304 expected"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4438,7 +4438,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="bounds of the area before its conversion" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="bounds of the area before its conversion" fails="scrape-validate-properties" says="after conversion?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4508,7 +4508,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="every area in square feet" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="every area in square feet" fails="scrape-validate-properties" says="'reasons': {'area': 'Input should be greater than or equal to 10'}"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4576,7 +4576,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="bounds not inclusive" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="bounds not inclusive" fails="scrape-validate-properties" says="a price of 10,000 and an area of 10: '-' expected, got 'area,price'; inclusive?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4644,7 +4644,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="no upper bounds" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="no upper bounds" fails="scrape-validate-properties" says="a price of 20,000,001"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4712,7 +4712,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="a missing key is taken for None" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="a missing key is taken for None" fails="scrape-validate-properties" says="let through, at [0]: nothing expected, got ['rooms', 'gone']"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4780,7 +4780,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="rooms must be there" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="rooms must be there" fails="scrape-validate-example" says="nothing expected, got 'rooms'; sq ft? rooms None?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4848,7 +4848,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="energy must be there" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="energy must be there" fails="scrape-validate-properties" says="for energy='', at [0][0]: nothing expected"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4916,7 +4916,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="any text for energy" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="any text for energy" fails="scrape-validate-properties" says="let through, at [0]: nothing expected, got ['energy', 'H']"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -4984,7 +4984,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="n/a for energy refused" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="n/a for energy refused" fails="scrape-validate-properties" says="for energy='n/a', at [0][0]: nothing expected"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5052,7 +5052,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="empty texts let through" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="empty texts let through" fails="scrape-validate-properties" says="let through, at [0]: nothing expected, got ['city', '']"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5120,7 +5120,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="a time of day refused" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="a time of day refused" fails="scrape-validate-properties" says="for listed='2026-02-03T23:59:59Z', at [0][0]: nothing expected"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5188,7 +5188,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="dates of the future let through" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="dates of the future let through" fails="scrape-validate-properties" says="let through, at [0]: nothing expected, got ['listed', '2026-12-02']"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5254,7 +5254,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="the day of the crawl refused" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="the day of the crawl refused" fails="scrape-validate-properties" says="for listed='2026-12-01', at [0][0]: nothing expected"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5322,7 +5322,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="day and month in American order" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="day and month in American order" fails="scrape-validate-example" says="nothing expected, got 'listed'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5390,7 +5390,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="price and area never compared" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="price and area never compared" fails="scrape-validate-example" says="'45.000 €'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5456,7 +5456,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="too dear refused, too cheap not" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="too dear refused, too cheap not" fails="scrape-validate-example" says="'45.000 €'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5524,7 +5524,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="area over price" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="area over price" fails="scrape-validate-example" says="nothing expected, got 'row'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5592,7 +5592,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="only the first reason of a row" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="only the first reason of a row" fails="scrape-validate-properties" says="'area,price' expected, got 'price'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5660,7 +5660,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="reasons as a list" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="reasons as a list" fails="scrape-validate-example" says="'price' expected, got "
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5728,7 +5728,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="a missing price stops the run" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="a missing price stops the run" fails="scrape-validate-example" says="expected string or bytes-like object, got 'NoneType'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5794,7 +5794,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="rows changed on the way" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="rows changed on the way" fails="scrape-validate-properties" says="row unchanged?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5864,7 +5864,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="dates as texts" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="dates as texts" fails="scrape-validate-example" says="expected, got '2026-10-31'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -5932,7 +5932,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="sound rows as they came" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="sound rows as they came" fails="scrape-validate-example" says="450000 expected, got '450.000 €'"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -6001,7 +6001,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="other keys kept" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="other keys kept" fails="scrape-validate-properties" says="other keys gone?"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -6070,7 +6070,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="bad rows dropped without a word" fails="scrape-validate-example" says=""
+# %% exercise="scrape-validate" kind="wrong" name="bad rows dropped without a word" fails="scrape-validate-example" says="'price' expected, got nothing"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -6138,7 +6138,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-validate" kind="wrong" name="stops at the first bad row" fails="scrape-validate-properties" says=""
+# %% exercise="scrape-validate" kind="wrong" name="stops at the first bad row" fails="scrape-validate-properties" says="let through, at [0]: nothing expected, got ['energy', 'b']"
 def to_number(text):
     found = re.search(r"\d[\d.,\s]*", text)
     if found is None:
@@ -6376,7 +6376,7 @@ def validate_rows(rows):
     return good, quarantine
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="upper case counts" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="upper case counts" fails="scrape-duplicates-example" says="{'the big'} expected, got set(); lower case?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text)
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6410,7 +6410,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="punctuation stays at the words" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="punctuation stays at the words" fails="scrape-duplicates-example" says="words only?"
 def shingles(text, k=3):
     words = text.lower().split()
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6444,7 +6444,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="words of ASCII letters" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="words of ASCII letters" fails="scrape-duplicates-properties" says="letters of all languages"
 def shingles(text, k=3):
     words = re.findall(r"[a-z0-9_]+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6478,7 +6478,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="always three words" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="always three words" fails="scrape-duplicates-example" says="words only? k?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 3 + 1))}
@@ -6512,7 +6512,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the last shingle forgotten" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the last shingle forgotten" fails="scrape-duplicates-example" says="5 expected, got 3"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k))}
@@ -6546,7 +6546,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="runs that get shorter at the end" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="runs that get shorter at the end" fails="scrape-duplicates-example" says="{'the big'} expected, got {"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words)))}
@@ -6580,7 +6580,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="no shingle of a short text" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="no shingle of a short text" fails="scrape-duplicates-properties" says="short texts have one"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(len(words) - k + 1)}
@@ -6614,7 +6614,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="shingles of letters, not of words" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="shingles of letters, not of words" fails="scrape-duplicates-example" says="words only? k?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words)[i : i + k] for i in range(max(1, len(" ".join(words)) - k + 1))}
@@ -6648,7 +6648,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="a list with repeats" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="a list with repeats" fails="scrape-duplicates-example" says="unsupported operand"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return [" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))]
@@ -6682,7 +6682,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="shingles side by side, not one word on" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="shingles side by side, not one word on" fails="scrape-duplicates-example" says="5 expected, got 3"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(0, max(1, len(words) - k + 1), k)}
@@ -6716,7 +6716,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the largest of each shuffle" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the largest of each shuffle" fails="scrape-duplicates-properties" says="the smallest over the shingles?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6750,7 +6750,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the prime left out" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the prime left out" fails="scrape-duplicates-properties" says="mod 2**61 - 1, then mod 2**32?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6784,7 +6784,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="only the prime" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="only the prime" fails="scrape-duplicates-example" says="a h + b?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6818,7 +6818,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="bytes in network order" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="bytes in network order" fails="scrape-duplicates-example" says="little-endian?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6852,7 +6852,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the last four bytes" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the last four bytes" fails="scrape-duplicates-example" says="4 bytes, little-endian?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6886,7 +6886,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="eight bytes of the hash" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="eight bytes of the hash" fails="scrape-duplicates-example" says="4 bytes, little-endian?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6920,7 +6920,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="another hash" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="another hash" fails="scrape-duplicates-example" says="4 bytes, little-endian?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6954,7 +6954,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the smallest over the shuffles, not over the shingles" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the smallest over the shuffles, not over the shingles" fails="scrape-duplicates-example" says="the signature of {'the big'}"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -6988,7 +6988,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="b forgotten" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="b forgotten" fails="scrape-duplicates-example" says="a h + b?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7022,7 +7022,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the smallest h shuffled" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the smallest h shuffled" fails="scrape-duplicates-example" says="None expected, got ('near', 0)"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7058,7 +7058,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="floats" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="floats" fails="scrape-duplicates-example" says="uint64?"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7092,7 +7092,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="exact only if every character is the same" fails="scrape-duplicates-example" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="exact only if every character is the same" fails="scrape-duplicates-example" says="'exact' expected, got 'near'; exact: the same words"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7126,7 +7126,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="exact whatever the order of words" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="exact whatever the order of words" fails="scrape-duplicates-properties" says="'near' expected, got 'exact'; exact: the same words in the same order"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7160,7 +7160,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="exact if the sets of shingles are equal" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="exact if the sets of shingles are equal" fails="scrape-duplicates-properties" says="'near' expected, got 'exact'; exact: the same words in the same order"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7194,7 +7194,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="exact copies of texts that stay only" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="exact copies of texts that stay only" fails="scrape-duplicates-properties" says="'exact' expected, got 'near'; exact: the same words in the same order"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7228,7 +7228,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the latest exact copy, not the first of its kind" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the latest exact copy, not the first of its kind" fails="scrape-duplicates-properties" says="the first such text"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7263,7 +7263,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="near the first above the threshold, not the most similar" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="near the first above the threshold, not the most similar" fails="scrape-duplicates-properties" says="threshold 0.2, at [4][1]: 3 expected, got 0"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7298,7 +7298,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="of equals the last" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="of equals the last" fails="scrape-duplicates-properties" says="the first of equals"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7332,7 +7332,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="above the threshold, not at it" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="above the threshold, not at it" fails="scrape-duplicates-properties" says="at least threshold"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7366,7 +7366,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="near to a text that has been dropped" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="near to a text that has been dropped" fails="scrape-duplicates-properties" says="near: the best that stays"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7401,7 +7401,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="the place among the kept texts" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="the place among the kept texts" fails="scrape-duplicates-properties" says="near: the best that stays"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7435,7 +7435,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="a threshold of its own" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="a threshold of its own" fails="scrape-duplicates-properties" says="at least threshold"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7469,7 +7469,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-duplicates" kind="wrong" name="exact copies only" fails="scrape-duplicates-properties" says=""
+# %% exercise="scrape-duplicates" kind="wrong" name="exact copies only" fails="scrape-duplicates-properties" says="at least threshold"
 def shingles(text, k=3):
     words = re.findall(r"\w+", text.lower())
     return {" ".join(words[i : i + k]) for i in range(max(1, len(words) - k + 1))}
@@ -7576,7 +7576,7 @@ def find_duplicates(texts, a, b, threshold):
     return verdicts
 
 
-# %% exercise="scrape-release" kind="wrong" name="the plain mean of the parts" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="the plain mean of the parts" fails="scrape-release-example" says="cube root of 1 * 0.1 * 1"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7599,7 +7599,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the product without the root" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="the product without the root" fails="scrape-release-example" says="cube root of 1 * 0.1 * 1"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7622,7 +7622,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="a square root of three parts" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="a square root of three parts" fails="scrape-release-example" says="cube root of 1 * 0.1 * 1"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7645,7 +7645,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the length not capped" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="the length not capped" fails="scrape-release-properties" says="at most 1?"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7668,7 +7668,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the length in characters" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="the length in characters" fails="scrape-release-example" says="cube root of 1 * 0.1 * 1"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7691,7 +7691,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="full length at 50 words" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="full length at 50 words" fails="scrape-release-example" says="cube root of 1 * 0.1 * 1"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7714,7 +7714,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="words with their punctuation, cut at spaces" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="words with their punctuation, cut at spaces" fails="scrape-release-properties" says="words by"
 def quality(row):
     words = row["description"].split()
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7737,7 +7737,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="every key of the row counted as a field" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="every key of the row counted as a field" fails="scrape-release-properties" says="filled, length, variety (1.0, 0.025, 1.0)"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(value is not None for value in row.values()) / len(row)
@@ -7760,7 +7760,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="empty and zero values taken for missing" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="empty and zero values taken for missing" fails="scrape-release-properties" says="only None is missing?"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(bool(row[name]) for name in FIELDS) / len(FIELDS)
@@ -7783,7 +7783,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="missing fields not looked at" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="missing fields not looked at" fails="scrape-release-properties" says="filled, length, variety (0.875, 0.05, 1.0)"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = 1
@@ -7806,7 +7806,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="different words over words for variety" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="different words over words for variety" fails="scrape-release-properties" says="filled, length, variety (1.0, 0.075, 1.0)"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7829,7 +7829,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="runs counted by the number of words" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="runs counted by the number of words" fails="scrape-release-example" says="cube root of 1 * 0.1 * 1"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7852,7 +7852,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="no description of one or two words" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="no description of one or two words" fails="scrape-release-properties" says="filled, length, variety (1.0, 0.025, 1.0)"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7875,7 +7875,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="variety forgotten" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="variety forgotten" fails="scrape-release-properties" says="filled, length, variety (0.75"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7898,7 +7898,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="always runs of three words" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="always runs of three words" fails="scrape-release-example" says="0.6666666666666666 expected, got 0.5"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7921,7 +7921,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="single words" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="single words" fails="scrape-release-example" says="0.6666666666666666 expected, got 0.75"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7944,7 +7944,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the share of the corpus that is in the test" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="the share of the corpus that is in the test" fails="scrape-release-example" says="at [2]: 1 expected, got 0.3333333333333333; own runs?"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7967,7 +7967,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="Jaccard similarity" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="Jaccard similarity" fails="scrape-release-example" says="0.6666666666666666 expected, got 0.5"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -7990,7 +7990,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="leaked or not, no share" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="leaked or not, no share" fails="scrape-release-example" says="0.6666666666666666 expected, got 1.0"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8013,7 +8013,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the number of runs, no share" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="the number of runs, no share" fails="scrape-release-example" says="0.6666666666666666 expected, got 2"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8036,7 +8036,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the share in the most similar text, not in any" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="the share in the most similar text, not in any" fails="scrape-release-properties" says="in any text"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8058,7 +8058,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="runs across the texts of the corpus" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="runs across the texts of the corpus" fails="scrape-release-properties" says="not across?"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8081,7 +8081,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the last text of the corpus only" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="the last text of the corpus only" fails="scrape-release-properties" says="in any text"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8106,7 +8106,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="the clean share" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="the clean share" fails="scrape-release-example" says="0.6666666666666666 expected, got 0.3333333333333333"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8129,7 +8129,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="one number for all tests" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="one number for all tests" fails="scrape-release-example" says="[0.6666666666666666, 0, 1] expected, got 0.5555555555555555"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8152,7 +8152,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="rows in the order that they come in" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="rows in the order that they come in" fails="scrape-release-properties" says="lines sorted?"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8175,7 +8175,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="keys in the order that they come in" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="keys in the order that they come in" fails="scrape-release-example" says="SHA-256 of"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8198,7 +8198,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="a line end after the last row, too" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="a line end after the last row, too" fails="scrape-release-example" says="joined"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8221,7 +8221,7 @@ def fingerprint(rows):
     return hashlib.sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="rows glued together" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="rows glued together" fails="scrape-release-example" says="joined"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8244,7 +8244,7 @@ def fingerprint(rows):
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="copies of a row dropped" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="copies of a row dropped" fails="scrape-release-properties" says="all kept?"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8267,7 +8267,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="letters outside ASCII written as they are" fails="scrape-release-properties" says=""
+# %% exercise="scrape-release" kind="wrong" name="letters outside ASCII written as they are" fails="scrape-release-properties" says="fingerprint(["
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8290,7 +8290,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="a shorter hash" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="a shorter hash" fails="scrape-release-example" says="expected, got 'f78924c7784282cd'"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8313,7 +8313,7 @@ def fingerprint(rows):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-# %% exercise="scrape-release" kind="wrong" name="another hash" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="another hash" fails="scrape-release-example" says="SHA-256 of"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)
@@ -8336,7 +8336,7 @@ def fingerprint(rows):
     return hashlib.sha1("\n".join(lines).encode()).hexdigest()
 
 
-# %% exercise="scrape-release" kind="wrong" name="bytes, not hexadecimal" fails="scrape-release-example" says=""
+# %% exercise="scrape-release" kind="wrong" name="bytes, not hexadecimal" fails="scrape-release-example" says="expected, got b'"
 def quality(row):
     words = re.findall(r"\w+", row["description"])
     filled = sum(row[name] is not None for name in FIELDS) / len(FIELDS)

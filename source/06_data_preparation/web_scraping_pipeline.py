@@ -190,10 +190,10 @@ print(*page_links(site.reply("/meridian/objects").body, "http://site/meridian/ob
 def read_robots(text: str, agent: str) -> tuple[list[tuple[bool, str]], float]:
     """Read what a robots.txt says to a crawler.
 
-    Upper and lower case of fields and agents in the text are the same; "#" starts a comment; white space around either does
-    not matter; fields other than User-agent, Allow, Disallow and Crawl-delay are ignored, and so are rules before the first
-    User-agent. A User-agent that follows one of the other three, empty or not, begins a group. The agent, the crawler's
-    name, is compared with the whole value of User-agent.
+    Upper and lower case of fields and agents in the text are the same; "#" starts a comment; white space around fields and
+    values does not matter; fields other than User-agent, Allow, Disallow and Crawl-delay are ignored, and so are rules
+    before the first User-agent. A User-agent that follows one of the other three, empty or not, begins a group. The agent,
+    the crawler's name, is compared with the whole value of User-agent.
 
     Returns:
         (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order, those without
@@ -865,7 +865,7 @@ show.contamination_by_length({n: contamination(exam, texts, n) for n in (3, 5, 8
 #
 # ## 8. Experiment: the whole pipeline, and its data card
 #
-# Validate, score, drop the copies (the better-scored one stays), drop the poor, drop what would give the test away. At every step the site tells how many of its planted faults were found. Then the point of it all: a "model" that can only remember. It looks up the most similar text of the training half and repeats its price; a price counts as right if it is within 1 %. How good does it look on the test half, before and after cleaning?
+# Validate, score, drop the copies (the better-scored one stays), drop the poor, drop what would give the test away. At every step the site tells how many copies and poor adverts are still among the rows. Then the point of it all: a "model" that can only remember. It looks up the most similar text of the training half and repeats its price; a price counts as right if it is within 1 %. How good does it look on the test half, before and after cleaning?
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-pipeline", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 ranked = sorted(good, key=lambda row: (-quality(row), row["url"]))

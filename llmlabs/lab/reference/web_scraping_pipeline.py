@@ -74,10 +74,10 @@ def page_links(html: str, url: str) -> list[str]:
 def read_robots(text: str, agent: str) -> tuple[list[tuple[bool, str]], float]:
     """Read what a robots.txt says to a crawler.
 
-    Upper and lower case of fields and agents in the text are the same; "#" starts a comment; white space around either does
-    not matter; fields other than User-agent, Allow, Disallow and Crawl-delay are ignored, and so are rules before the first
-    User-agent. A User-agent that follows one of the other three, empty or not, begins a group. The agent, the crawler's
-    name, is compared with the whole value of User-agent.
+    Upper and lower case of fields and agents in the text are the same; "#" starts a comment; white space around fields and
+    values does not matter; fields other than User-agent, Allow, Disallow and Crawl-delay are ignored, and so are rules
+    before the first User-agent. A User-agent that follows one of the other three, empty or not, begins a group. The agent,
+    the crawler's name, is compared with the whole value of User-agent.
 
     Returns:
         (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order, those without
