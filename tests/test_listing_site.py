@@ -149,6 +149,20 @@ def test_spider_step() -> None:
     assert found == [{"url": "http://a.test/x"}, "http://a.test/y"]
 
 
+def test_spider_step_shows_what_scrapy_would_not_drop_and_refuses_what_is_no_item() -> None:
+    class Careless(scrapy.Spider):
+        name = "careless"
+
+        def parse(self, response: Any) -> Iterator[Any]:
+            yield scrapy.Request(response.url, dont_filter=True)
+            if response.text:
+                yield "http://a.test/y"
+
+    assert spider_step(Careless, "http://a.test/x", "text/html", "") == ["http://a.test/x (dont_filter)"]
+    with pytest.raises(TypeError, match=r"not 'http://a\.test/y'"):
+        spider_step(Careless, "http://a.test/x", "text/html", "x")
+
+
 def test_comparing() -> None:
     assert same([1, (2.0, None), {"a": "x"}], (1.0, [2, None], {"a": "x"}))
     assert same(1.05, 1, tolerance=0.1)
@@ -158,3 +172,7 @@ def test_comparing() -> None:
     assert_same([1, 2], (1, 2), "two numbers")
     with pytest.raises(AssertionError, match=r"^rows, at \[1\]\['a'\]: 2 expected, got 3; why not$"):
         assert_same([{"a": 1}, {"a": 3}], [{"a": 1}, {"a": 2}], "rows", "why not")
+    with pytest.raises(AssertionError, match=r"^rows, at \[1\]: nothing expected, got 'more'$"):
+        assert_same(["a", "more"], ["a"], "rows")
+    with pytest.raises(AssertionError, match=r"^rows, at \[0\]: 'a' expected, got nothing$"):
+        assert_same([], ["a"], "rows")

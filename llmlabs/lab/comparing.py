@@ -56,12 +56,27 @@ def _first_difference(got: Any, right: Any, tolerance: float) -> tuple[str, Any,
     while True:
         if isinstance(right, dict) and isinstance(got, dict) and got.keys() == right.keys():
             keys: Any = right
-        elif isinstance(right, list | tuple) and isinstance(got, list | tuple) and len(got) == len(right):
-            keys = range(len(right))
+        elif isinstance(right, list | tuple) and isinstance(got, list | tuple):
+            keys = range(max(len(right), len(got)))
         else:
             return place, got, right
-        key = next(key for key in keys if not same(got[key], right[key], tolerance))
-        place, got, right = f"{place}[{key!r}]", got[key], right[key]
+        key = next(key for key in keys if not _same_at(key, got, right, tolerance))
+        place, got, right = f"{place}[{key!r}]", _at(key, got), _at(key, right)
+
+
+def _at(key: Any, items: Any) -> Any:
+    """An item of a dict or list; `_Nothing` past the list's end."""
+    return _Nothing() if not isinstance(items, dict) and key >= len(items) else items[key]
+
+
+def _same_at(key: Any, got: Any, right: Any, tolerance: float) -> bool:
+    one, other = _at(key, got), _at(key, right)
+    return not isinstance(one, _Nothing) and not isinstance(other, _Nothing) and same(one, other, tolerance)
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
 
 
 def _shown(value: Any, most: int = 600) -> str:

@@ -293,12 +293,25 @@ def response_of(page: Mapping[str, Any], request: Request | None = None) -> Resp
 def spider_step(spider: type[scrapy.Spider], url: str, kind: str, text: str) -> list[Any]:
     """What `spider.parse` yields for a page: a dict for each item, the address for each request, in order.
 
+    A request that Scrapy is not to drop as a repeat has "(dont_filter)" after its address.
+
     Args:
         spider: a spider class.
         url: the page's address.
         kind: its content type, such as "text/html; charset=utf-8"; "" if it has none.
         text: its body.
+
+    Raises:
+        TypeError: if it yields something else.
     """
     response = response_of({"url": url, "status": 200, "type": kind, "text": text}, Request(url))
     found = spider().parse(response) or ()
-    return [one.url if isinstance(one, Request) else dict(one) for one in found]
+    return [_shown(one) for one in found]
+
+
+def _shown(found: Any) -> Any:
+    if isinstance(found, Request):
+        return f"{found.url} (dont_filter)" if found.dont_filter else found.url
+    if isinstance(found, Mapping):
+        return dict(found)
+    raise TypeError(f"parse yields dicts and scrapy.Requests, not {found!r}")

@@ -22,7 +22,7 @@ def herd(retry_delay: Callable[..., float | None], jitter: bool, clients: int = 
     """Let clients that all start at once meet a server that answers so many requests a second and says 503 to the rest.
 
     Args:
-        retry_delay: (status, failures, retry_after, u, most=...) -> seconds until the next attempt.
+        retry_delay: (status, failures, asked, u, most=...) -> seconds until the next attempt.
         jitter: draw u for each attempt; without it, u is 1.
         clients: how many.
         served: requests that the server answers in a second.
