@@ -114,7 +114,7 @@ class Journeys:
     def instructor(self) -> Iterator[Command | Deed]:
         yield Command("make demo")
         yield Command("make clean")
-        yield Deed("She downloads what twelve students handed in, as Canvas packs it.", self.pack)
+        yield Deed("She downloads what seven students handed in, as Canvas packs it.", self.pack)
         yield Command("llmlabs collect 01 ../submissions.zip")
         yield Command(f"make grade SECTION={SECTION}")
         yield Command("llmlabs report 01")
@@ -125,15 +125,15 @@ class Journeys:
         yield Command("head -n 4 canvas_grades.csv")
 
     def pack(self) -> None:
-        """A zip file of twelve students: solved, in part, blank, wrong, and one file that is no notebook."""
+        """A zip file of seven students: solved in part and wholly, blank, wrong, and one file that is no notebook."""
         source, answers = self.source(TAUGHT)
         exercises = list(graded_cells_by_exercise(source.notebook))
         release = nbformat.read(self.clone / "release" / f"{TAUGHT}.ipynb", as_version=4)
         everything, wrong = solutions(source.notebook), [a for a in answers if a.kind == "wrong"]
         handed = [solutions(source.notebook, exercises[:n]) for n in range(0, len(exercises) + 1, 2)]
-        handed += [everything | {a.exercise: a.source} for a in wrong[:: len(wrong) // 5]]
+        handed += [everything | {a.exercise: a.source} for a in wrong[:: len(wrong) // 2]]
         with zipfile.ZipFile(self.home / "submissions.zip", "w") as archive:
-            for number, texts in enumerate(handed[:11]):
+            for number, texts in enumerate(handed[:6]):
                 text = nbformat.writes(answered(release, texts))
                 archive.writestr(f"student{chr(97 + number)}_{100 + number}_{5000 + number}_{NOTEBOOK}.ipynb", text)
             archive.writestr(f"studentz_199_5199_{NOTEBOOK}.ipynb", "I could not save it")
