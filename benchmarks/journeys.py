@@ -85,7 +85,7 @@ class Journeys:
 
     def learner(self) -> Iterator[Command | Deed]:
         path = f"work/{LEARNED}.ipynb"
-        yield Command("llmlabs where-to-start", keys="2\n" * 20)
+        yield Command("llmlabs where-to-start", keys="2\n" * 9 + "all\n")
         yield Command("llmlabs start 03")
         words = "She solves the first two exercises in JupyterLab; the third one has a mistake."
         yield Deed(words, lambda: self.write(self.clone / path, LEARNED, solved=2, mistaken=True))

@@ -6,6 +6,7 @@ import copy
 import csv
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -230,7 +231,11 @@ def _record_once(
 ) -> None:
     """Let nbgrader record a student's notebooks, unless it has recorded just these."""
     marker = RecordStore(root).folder / section / student / "recorded"
-    keys = hashlib.sha256("".join(record.key for record in records).encode()).hexdigest()
+    submission = root / "submitted" / student / section
+    beside = {"timestamp.txt": read_timestamp(submission / "timestamp.txt")}
+    beside["submission_secret.txt"] = read_secret(submission / "submission_secret.txt")
+    parts = [*(record.key for record in records), *beside.values()]
+    keys = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     pages = [root / "feedback" / student / section / f"{job.lab}.html" for job in jobs]
     known = marker.is_file() and marker.read_text(encoding="utf-8") == keys and _is_recorded(config, section, student)
     if known and all(page.is_file() for page in pages) and not force:
@@ -241,8 +246,9 @@ def _record_once(
     destination.mkdir(parents=True)
     for job, record in zip(jobs, records, strict=True):
         (destination / f"{job.lab}.ipynb").write_text(record.notebook, encoding="utf-8")
-    if handed_in := read_timestamp(root / "submitted" / student / section / "timestamp.txt"):
-        (destination / "timestamp.txt").write_text(handed_in, encoding="utf-8")
+    for name, text in beside.items():
+        if text:
+            (destination / name).write_text(text, encoding="utf-8")
     record_with_nbgrader(config, section, student)
     marker.write_text(keys, encoding="utf-8")
     shutil.rmtree(destination.parent)
@@ -256,6 +262,15 @@ def read_timestamp(path: Path) -> str:
     except (UnreadableSubmissionError, ValueError, OverflowError):
         return ""
     return text
+
+
+def read_secret(path: Path) -> str:
+    """The key under which nbgrader's exchange hands out feedback to who handed this in; "" if there is none."""
+    try:
+        text = read_bytes(path).decode("utf-8").strip()
+    except (UnreadableSubmissionError, ValueError):
+        return ""
+    return text if re.fullmatch("[0-9a-zA-Z_-]{1,256}", text) else ""
 
 
 def record_with_nbgrader(config: Config, section: str, student: str) -> None:
