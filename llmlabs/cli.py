@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,6 +69,11 @@ def needs_posix() -> None:
     """
     if sys.platform == "win32":
         raise CourseError("Grading does not run on Windows.", "Use Linux, for example in WSL: https://aka.ms/wsl")
+
+
+def called() -> str:
+    """How this command is called here: by its path, unless the environment is active."""
+    return "llmlabs" if shutil.which("llmlabs") else os.path.relpath(sys.argv[0])
 
 
 def say(line: str) -> None:
@@ -188,7 +194,7 @@ def start(selector: Selector) -> None:
         for started in start_labs(root, selector):
             place = started.path.relative_to(root)
             say(f"{place}: " + ("yours, left as it is" if started.kept else "ready"))
-        say(f"Write in it with: make lab    Check it with: llmlabs check {place}")
+        say(f"Write in it with: make lab    Check it with: {called()} check {place}")
 
 
 @app.command()
@@ -223,7 +229,7 @@ def where_to_start() -> None:
         say("Sections: " + ", ".join(f"{number:02d} {titles[number]}" for number in path.sections))
         for skill in to_brush_up(levels, goal):
             say(f"To brush up: {skill.name}. {skill.first}")
-        say(f"Begin with: llmlabs start {path.sections[0]:02d}")
+        say(f"Begin with: {called()} start {path.sections[0]:02d}")
 
 
 @app.command()
@@ -422,7 +428,7 @@ def print_progress(found: Progress) -> None:
     if table.row_count:
         Console(highlight=False, width=max(console.width, 110)).print(table)
     else:
-        say("Nothing is started yet. Begin with: llmlabs start 01")
+        say(f"Nothing is started yet. Begin with: {called()} start 01")
     say(f"{found.earned:g} of {found.possible:g} points, {found.done} labs done, {found.minutes / 60:.1f} hours")
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llmlabs import catalogue
+from llmlabs.build.builder import build
 from llmlabs.cli import app
 from llmlabs.errors import CourseError
 from llmlabs.learn import paths
@@ -78,6 +79,36 @@ def test_a_check_says_what_failed_and_what_to_do(course: Path) -> None:
     assert "is it a sum?" in check_table(checked)
 
 
+@pytest.mark.parametrize(
+    ("answer", "message", "advised"),
+    [
+        (
+            "def add(a, b:\n    return a + b",
+            "your cell add stopped with SyntaxError",
+            "Run the cell add in your notebook",
+        ),
+        ("def add(a, b):\n    return 5", "a secret", "This test is hidden"),
+        ("def add(a, b):\n    return 5 if a == 2 else c", "name 'c' is not defined", "Your code stopped at that line"),
+    ],
+    ids=["syntax", "hidden", "crash"],
+)
+def test_advice_fits_what_happened(course: Path, answer: str, message: str, advised: str) -> None:
+    add = check_notebook(course, solve(course, [], add=answer)).exercises[0]
+    assert message in add.message
+    assert add.advice.startswith(advised)
+
+
+def test_a_test_is_hidden_only_if_nothing_of_it_can_be_seen(course: Path) -> None:
+    path = course / "source" / f"{LAB}.py"
+    visible = "assert add(2, 3) == 5,"
+    hidden = f"### BEGIN HIDDEN TESTS\nassert add(0, 0) == 0\n### END HIDDEN TESTS\n{visible}"
+    path.write_text(path.read_text(encoding="utf-8").replace(visible, hidden), encoding="utf-8")
+    build(course, solutions=False, say=lambda line: None)
+    add = check_notebook(course, solve(course, [], add="def add(a, b):\n    return 5")).exercises[0]
+    assert add.advice.startswith("Run the cell add-example in your notebook")
+    assert "If it passes there" in add.advice
+
+
 def test_advice_grows_with_every_check_that_fails(course: Path) -> None:
     path = solve(course, [], add="def add(a, b):\n    return a - b")
     hints = []
@@ -109,6 +140,11 @@ def test_what_is_no_notebook_of_the_course_is_an_error(course: Path, tmp_path: P
     with pytest.raises(CourseError, match=message):
         check_notebook(course, path)
     assert not (course / DIARY).exists()
+
+
+def test_a_file_that_is_not_there_is_an_error(course: Path) -> None:
+    with pytest.raises(CourseError, match="There is no file"):
+        check_notebook(course, course / "work" / "lost.ipynb")
 
 
 def test_the_cell_of_a_notebook_checks_itself(

@@ -17,9 +17,10 @@ from llmlabs.build.builder import Source, read_sources
 from llmlabs.errors import CourseError
 from llmlabs.grade.rebuild import UnreadableSubmissionError, parse_submission, read_bytes, rebuild
 from llmlabs.learn.work import Diary, Event, write_event
-from llmlabs.notebook import BEGIN_HIDDEN, grade_id, graded_cells_by_exercise, is_test, points
+from llmlabs.notebook import BEGIN_HIDDEN, END_HIDDEN, grade_id, graded_cells_by_exercise, is_test, points
 
 UNANSWERED = "NotImplementedError"
+CRASHED = "your code raised"  # how the engine begins what an error in the student's code says
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,24 @@ def check_notebook(root: Path, path: Path) -> Checked:
     Raises:
         CourseError: if the file is no notebook of the course.
     """
+    if not path.is_file():
+        raise CourseError(
+            f"There is no file {path}.", "llmlabs start SECTION says where it put your notebooks: in work/."
+        )
     try:
         submitted = parse_submission(read_bytes(path))
     except UnreadableSubmissionError as error:
         raise CourseError(f"{path} could not be read: {error}", "Save the notebook again, or start anew.") from error
     source = lab_of(root, submitted, path)
     executed, notes = _run(submitted, source)
-    tests = {grade_id(cell): cell for cell in executed.cells if is_test(cell)}
-    earned = {name: float(determine_grade(cell)[0] or 0.0) for name, cell in tests.items()}
+    ran = {grade_id(cell): cell for cell in executed.cells if grade_id(cell)}
+    earned = {name: float(determine_grade(cell)[0] or 0.0) for name, cell in ran.items() if is_test(cell)}
     exercises = graded_cells_by_exercise(source.notebook)
     totals = {name: sum(earned[grade_id(cell)] for cell in cells) for name, cells in exercises.items()}
     diary = write_event(root, Event(time=datetime.now(UTC), lab=source.name, points=totals))
     titles = {exercise.grade_id: exercise.title for exercise in source.lab.exercises}
     results = [
-        _result(source, name, titles.get(name, name), cells, tests, totals[name], diary)
+        _result(source, name, titles.get(name, name), cells, ran, totals[name], diary)
         for name, cells in exercises.items()
     ]
     return Checked(source.name, results, notes)
@@ -150,34 +155,49 @@ def _result(
     name: str,
     title: str,
     cells: list[NotebookNode],
-    tests: dict[str, NotebookNode],
+    ran: dict[str, NotebookNode],
     earned: float,
     diary: Diary,
 ) -> ExerciseResult:
     possible = sum(map(points, cells))
     for cell in cells:
-        if errors := [o for o in tests[grade_id(cell)].outputs if o.output_type == "error"]:
-            message = _without_colour("\n".join(errors[0].traceback) or f"{errors[0].ename}: {errors[0].evalue}")
-            message = message.removeprefix("AssertionError: ").strip()
-            unanswered = errors[0].ename == UNANSWERED
+        if error := _error_of(ran[grade_id(cell)]):
             failures = diary.failed_checks(source.name, name, possible)
-            advice = _advice(source, name, title, cell, unanswered=unanswered, failures=failures)
-            message = "not solved yet" if unanswered else message
+            message, advice = _message(error), _advice(source, name, title, cell, error, failures)
+            # what stopped the answer itself says more than a test that does not find it
+            if (stopped := _error_of(ran[name])) and stopped.ename != UNANSWERED:
+                message = f"your cell {name} stopped with {stopped.ename}: {stopped.evalue}"
+                advice = f"Run the cell {name} in your notebook, and mend what it complains about."
             return ExerciseResult(name, title, earned, possible, grade_id(cell), message, advice)
     return ExerciseResult(name, title, earned, possible)
 
 
-def _advice(source: Source, name: str, title: str, cell: NotebookNode, *, unanswered: bool, failures: int) -> str:
+def _error_of(cell: NotebookNode) -> NotebookNode | None:
+    return next((output for output in cell.get("outputs", []) if output.output_type == "error"), None)
+
+
+def _message(error: NotebookNode) -> str:
+    if error.ename == UNANSWERED:
+        return "not solved yet"
+    text = _without_colour("\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
+    return text.removeprefix("AssertionError: ").strip()
+
+
+def _advice(source: Source, name: str, title: str, cell: NotebookNode, error: NotebookNode, failures: int) -> str:
     """What to do next: more with every check that fails, hints first, the solution last."""
-    if unanswered:
+    if error.ename == UNANSWERED:
         return f"Read section {title!r}, then write your code in the cell {name}, and run the cell below it."
-    visible = cell.source.partition(BEGIN_HIDDEN)[0]
-    own = "assert" in re.sub(r"(?m)^\s*#.*$", "", visible)
-    first = (
-        f"Run the cell {grade_id(cell)} in your notebook and follow the example by hand."
-        if own
-        else "This test is hidden: find the sentence of the docstring that the message is about."
-    )
+    visible = re.sub(f"{BEGIN_HIDDEN}.*?{END_HIDDEN}", "", cell.source, flags=re.DOTALL)
+    if "assert" in re.sub(r"(?m)^\s*#.*$", "", visible):
+        first = f"Run the cell {grade_id(cell)} in your notebook and follow the example by hand."
+        if BEGIN_HIDDEN in cell.source:
+            first += " If it passes there, your code fails with other values, which the message shows."
+    elif CRASHED in error.evalue:
+        first = (
+            "Your code stopped at that line: call it in a cell of your own, with the docstring's example or a like one."
+        )
+    else:
+        first = "This test is hidden: find the sentence of the docstring that the message is about."
     if failures <= 1:
         return first
     hints = _hints(source.notebook, name)
