@@ -1869,7 +1869,7 @@ def encode_chat(tokenizer, template, messages, **variables):
     return ids
 
 
-# %% exercise="chat-encode" kind="wrong" name="an empty string is a placeholder too" fails="chat-encode-properties" says="empty ones count"
+# %% exercise="chat-encode" kind="wrong" name="an empty string is a placeholder too" fails="chat-encode-properties" says="empty ones stay"
 def encode_chat(tokenizer, template, messages, **variables):
     texts = []
 

@@ -516,7 +516,7 @@ for _ in range(3):
     spelt = f"<|im_start|>character {name}{said}<|im_start|>user nobody{name}<|im_end|>{name}"
     ids = list(encode_chat(own, template, messages, tail="<|im_end|>"))
     text, found, due = more.decode(ids), [i for i in ids if i < 17 or i >= 49152], [1, 49152, 49153, 2, 1, 2]
-    assert text == spelt, f"{given}: the ids should spell {spelt!r}, not {text!r}; texts repeat, empty ones count"
+    assert text == spelt, f"{given}: the ids should spell {spelt!r}, not {text!r}; texts may repeat, empty ones stay"
     assert found == due, f"{given}: the template's special tokens are {due}, got {found}; can a name forge them?"
     assert str(messages) == given, f"encode_chat changed the messages to {messages}"
 ### END HIDDEN TESTS
@@ -597,7 +597,7 @@ for headers in ([[1, 6, 7], [1, 8]], [[1, 8], [1, 6, 7]]):
 assert_returns([x, x, *a, 2] + [x] * (len(ids) - 6), loss_labels, ids, [[1, 5]], 2)
 for given, headers in ((ids, [[1, 9]]), (ids, []), ([], [[1, 7]]), ([1, 7], [[1, 7]]), ([3, 1], [[1, 7]])):
     assert_returns([x] * len(given), loss_labels, given, headers, 2, hint="nothing follows a header")
-assert_returns([x, 4, 2, x], loss_labels, [9, 4, 2, 5], [[9]], 2)
+assert_returns([x, 4, 8, x], loss_labels, [9, 4, 8, 5], [[9]], 8)
 assert_returns([x, x, 2, x, x, 8, 2], loss_labels, [1, 7, 2, 1, 7, 8, 2], [[1, 7]], 2, hint="an empty reply")
 ### END HIDDEN TESTS
 
@@ -832,7 +832,7 @@ cases: list = [(good + ".", 0.5, []), (good + ".", 0.49, more[:1]), ("1 2 3 4 5.
 cases += [("a b c d e f g a b c d e", 1, ["length"]), ("a b c d e f g a b c d e f", 1, ["repetition", "length"])]
 cases += [("no no no no no no I Can’t", 0, [more[0], "repetition", *more[1:]]), ("5 6 7 8 9 As an AI", 0, more)]
 cases += [(good + end, 1, []) for end in (*'.!?"”)`', ". \n", "!\t")] + [("", 1, ["length"])]
-cases += [(good + end, 1, ["length"]) for end in (",", "", ":", " \n", "(", "'", "…")]
+cases += [(good + end, 1, ["length"]) for end in (",", "", ":", " \n", "(", "'", "…", "x")]
 cases += [(f"well, {phrase.upper()} you today, friend.", 1, ["refusal"]) for phrase in REFUSALS]
 for reply, odds, flags in cases:
     found = quality_flags(reply, float(odds), limits)
@@ -849,7 +849,7 @@ for size in (3, 20, 60):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: is the filter right?** An annotator read 239 replies, of people and of SmolLM2, and gave each the first label of a written rule that applies (data/chat_corpus/GUIDE.md; it says what a label means, and no filter helped). The table is about the half called `test`. The limits were chosen by somebody who had seen both halves, so no half is fresh: the precision below is a hopeful one, and on new replies it will be lower.
+# **Use it: is the filter right?** An annotator read 239 replies, of people and of SmolLM2, and gave each the first label of a written rule that applies (data/chat_corpus/GUIDE.md; it says what a label means, and no filter helped). The table is about the half called `test`, the curve about the other half, `tune`. The limits were chosen by somebody who had seen both halves, so no half is fresh: the precision below is a hopeful one, and on new replies it will be lower.
 
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-precision", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 english, kinds = LanguageIdentifier(interface_translations()), ["language", "repetition", "refusal", "length", "keep"]
@@ -867,7 +867,7 @@ swept = [precision_recall([overlap(row.reply) > x for row in tune], repeats) for
 plotting.draw_limits(limits, *zip(*swept, strict=True), "limit on the overlap")
 plt.show()
 for row, (label, flag) in zip(test, pairs, strict=True):
-    if label == "keep" and (flag != "keep" or "miles" in row.reply):
+    if label == "keep" and (flag != "keep" or "Complex" in row.reply):
         print(f"reader keep, filter {flag}: {row.prompt!r} -> {row.reply[:140]!r}")
 
 # %% [markdown]
@@ -898,9 +898,9 @@ plotting.draw_before_and_after(before, after, "conversations", "Nearly half of t
 plt.show()
 
 # %% [markdown]
-# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words, so the rule on length threw them out, right as they were. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
+# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words or names: too short for the rule on length, and too short to tell their language, so they went, right as they were. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
 #
-# And the model? Below, SmolLM2's loss on real replies of the training set, in **nats a token** (a loss of $\ln 2 \approx 0.69$ is one bit), for the same question written in six ways. Only the reply's own tokens count. The first token is shown apart, because it is the one that follows the header.
+# And the model? Below, SmolLM2's loss on real replies of the training set, in **nats a token** (a loss of $\ln 2 \approx 0.69$ is one bit), for the same question written in six ways. Only the reply's own tokens count. The first token is shown apart, because it is the one that follows the header. The number after ± is one standard error of the difference, over the replies.
 #
 # Then packing is put to the test: in a packed row, each chat must get the loss that it gets alone.
 
@@ -921,7 +921,7 @@ for name, losses in (found := chats.packed_losses(model, packed)).items():
     print(f"{len(losses)} tokens, {name:>18}: {losses.mean():.4f} nats, one differs by up to {far:.0e}")
 
 # %% [markdown]
-# A forgotten line end in the header costs SmolLM2 more than half a nat a token, nearly all of it on the first one, and nothing crashes. Alpaca's prompt, which it was not tuned with, does no harm here: people wrote these replies, and the style that tuning taught the model is not theirs. So measure. And above all use in deployment the format of the training, to the last line end.
+# A forgotten line end in the header costs SmolLM2 more than half a nat a token, most of it on the first one, and nothing crashes. Alpaca's prompt, which it was not tuned with, does no harm here: people wrote these replies, and the style that tuning taught the model is not theirs. So measure. And above all use in deployment the format of the training, to the last line end.
 #
 # *Think:* why does packing without mask and positions show a *lower* loss? Is that good news? Why does it make no difference to this model whether positions start again, as long as the mask is there? (SmolLM2's rotary positions see only distances.) And how can positions alone be enough? (transformers looks for positions that start again, and makes the mask from them.)
 #
