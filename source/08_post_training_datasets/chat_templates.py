@@ -863,8 +863,8 @@ for kind in (*kinds[:4], "any"):
 counts = [[pairs.count((label, flag)) for flag in kinds] for label in kinds]
 plotting.draw_counts(counts, kinds, "label of the reader", "first flag of the filter")
 repeats, limits = [row.label == "repetition" for row in tune], [0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2]
-swept = [precision_recall([overlap(row.reply) > x for row in tune], repeats) for x in limits]
-plotting.draw_limits(limits, *zip(*swept, strict=True), "limit on the overlap")
+runs = [precision_recall([overlap(row.reply) > x for row in tune], repeats) for x in limits]
+plotting.draw_limits(limits, [r[0] for r in runs], [r[1] for r in runs], [r[2] for r in runs], "limit on the overlap")
 plt.show()
 for row, (label, flag) in zip(test, pairs, strict=True):
     if label == "keep" and (flag != "keep" or "Complex" in row.reply):
