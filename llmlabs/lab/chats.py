@@ -61,7 +61,23 @@ REFUSALS: Final = (
 """Phrases, in lower case, that replies use to refuse, or to offer help instead of giving it."""
 
 LIMITS: Final = {"english": -0.2, "words": 4, "overlap": 0.02}
-"""The quality filter's limits, chosen on the part "tune" of the labelled replies."""
+"""The quality filter's limits, chosen by somebody who had seen both parts of the labelled replies."""
+
+FILTER: Final = {
+    "language": 'flagged below limits["english"]',
+    "repetition": 'flagged above limits["overlap"]',
+    "refusal": "one of REFUSALS anywhere in the reply, in capitals or not; a curly apostrophe is like a straight one",
+    "length": 'fewer words than limits["words"], or the last character but white space is none of . ! ? " ” ) `',
+}
+"""The rule of each flag of the quality filter, in the order of the flags."""
+
+PACKED: Final = {
+    "input_ids": "each chat, in the order given, into the first row that has room for it; pad fills the ends of rows",
+    "labels": "IGNORE at the first token of each chat and in padding",
+    "positions": "from 0 in each chat, 0 in padding",
+    "segments": "1, 2, ... for the chats of a row, 0 in padding",
+}
+"""What each array of packed chats holds."""
 
 PLAIN_TEMPLATE: Final = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
@@ -88,6 +104,14 @@ PROMPTS: Final = {
     "reply not opened": _USER,
 }
 """Six ways to ask SmolLM2 a question, which stands for {}."""
+
+ROLEPLAY_RULES: Final = {
+    "thought|>": "not empty, the speaker's, after the last user message (if there is one) or kept; before the action",
+    "action|>": "not empty, any character's, after the thought",
+    ": ": "cards come after the system's content, a line end before each",
+    "start|>": "the role and name of the header; a reply is opened if add_generation_prompt",
+}
+"""By a piece of the text of a role-play, the rule for what is written there."""
 
 STORY: Final = (
     {"role": "system", "content": "An inn on the coast road, late in the evening. Stay in character."},
