@@ -15,7 +15,7 @@
 #
 # A language model gives every next word a probability. You will build the oldest kind that works, by counting: n-grams over the novels of Jane Austen, in words and in letters, with Laplace, Good-Turing and Kneser-Ney smoothing, back-off, perplexity and sampling. At the end you rank the smoothings over model order and training size, let the model write, and measure what no amount of counting can give it: that list is why the rest of the course exists. NLTK appears as the examiner.
 #
-# Later exercises call earlier pieces as `reference.name`, for example `reference.make_table`. That module holds the course's own solutions, so an exercise that you have not solved never blocks the next one.
+# Later exercises call earlier pieces as `reference.name`, for example `reference.make_table`. That module holds the course's own solutions, so an exercise that you have not solved never blocks the next one. (The experiments in between do use your pieces, one after the other.)
 
 # %% tags=["parameters"] nbgrader={"grade": false, "grade_id": "ngram-language-model-parameters", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 SCALE = "cpu"  # "gpu" trains on all six novels instead of Emma alone, up to n = 7; counting uses memory, not a GPU
@@ -733,7 +733,7 @@ def generate(model, candidates: list[str], n: int, temperature: float, seed: int
     Args:
         model: a function from an n-gram (*h, w), a tuple of n tokens, to P(w | h); n is 1 or more.
         candidates: the tokens that may be drawn, "</s>" perhaps among them; their P need not add up to one.
-        temperature, seed: as for `temper`; the same seed gives the same sentence, another seed other draws.
+        temperature, seed: of `temper`, and of the draws; the same seed gives the same sentence, another seed other draws.
         max_tokens: stop after so many tokens, 0 or more.
     """
     ### BEGIN SOLUTION

@@ -192,7 +192,7 @@ def generate(model, candidates: list[str], n: int, temperature: float, seed: int
     Args:
         model: a function from an n-gram (*h, w), a tuple of n tokens, to P(w | h); n is 1 or more.
         candidates: the tokens that may be drawn, "</s>" perhaps among them; their P need not add up to one.
-        temperature, seed: as for `temper`; the same seed gives the same sentence, another seed other draws.
+        temperature, seed: of `temper`, and of the draws; the same seed gives the same sentence, another seed other draws.
         max_tokens: stop after so many tokens, 0 or more.
     """
     rng, tokens = np.random.default_rng(seed), ["<s>"] * (n - 1)
