@@ -16,7 +16,8 @@ class LoRALinear(nn.Module):
     """A frozen linear layer, `self.base`, with a trainable low-rank update times alpha / r, where r is at least 1.
 
     Only the parameters `self.A` (r, in) and `self.B` (out, r) are trained; weight and bias (if any) of the base are frozen.
-    A and B are float32 whatever the base has. At first A is uniform between -1/sqrt(in) and 1/sqrt(in), and B is 0.
+    A and B are float32 whatever the base has, and on its device. At first A is uniform between -1/sqrt(in) and 1/sqrt(in),
+    and B is 0.
     """
 
     def __init__(self, base: nn.Linear, r: int, alpha: float) -> None:
@@ -58,7 +59,7 @@ def add_lora(model: nn.Module, targets: Sequence[str], r: int, alpha: float) -> 
         The number of parameters that are trained now.
 
     Raises:
-        ValueError: if no linear layer has the name of one of the targets. The model is then unchanged.
+        ValueError: if one of the targets is the name of no linear layer. The model is then unchanged.
     """
     linear = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)]
     if unknown := set(targets) - {path.rpartition(".")[2] for path, _ in linear}:
@@ -84,7 +85,7 @@ def training_bytes(config: Mapping[str, Any], targets: Sequence[str], r: int, me
     """Count the parameters and bytes of fine-tuning a Llama, by the two tables above.
 
     Args:
-        config: the sizes, under the names of the text above, and tie_word_embeddings: whether the output layer is tied.
+        config: the sizes, under the names in the text above, and tie_word_embeddings: whether the output layer is tied.
         targets, r: which of the seven kinds of matrices get an adapter of rank r. With "full" there are no adapters.
         method: "full", "lora" or "qlora".
 
@@ -185,11 +186,26 @@ def quantize_scales(absmax: Tensor, code8: Tensor) -> tuple[Tensor, Tensor, Tens
     return codes.flatten()[: len(absmax)], absmax2, mean
 
 
+class FrozenProduct(torch.autograd.Function):
+    """FrozenProduct.apply(x, layer): x times the frozen weight of a QLoRALinear, for its forward. Not tested by itself."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: "QLoRALinear") -> Tensor:
+        """x (..., in) -> (..., out), of x's dtype; ctx keeps the layer, never its weight in floats."""
+        ctx.layer = layer
+        return x @ layer.weight().to(x.dtype).T
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """grad, the gradient by the product, (..., out) -> (the gradient by x, None for the layer)."""
+        return grad @ ctx.layer.weight().to(grad.dtype), None
+
+
 class QLoRALinear(nn.Module):
     """A linear layer in NF4, in blocks of 64, with double quantisation by code8, and an update as in LoRALinear.
 
     Of base, a float32 or bfloat16 layer, only the bias, if any, is kept, and frozen. The parameters `self.A` and `self.B`
-    are trained; r, alpha, their shapes and their start are those of LoRALinear. Beside A, B, bias and code8 the layer holds
+    are trained; r, alpha, their shapes, type and start are those of LoRALinear. Beside A, B, bias and code8 the layer holds
     at most 0.53 bytes for each weight. Use quantize_nf4 and dequantize_nf4.
     """
 
@@ -217,21 +233,8 @@ class QLoRALinear(nn.Module):
         return out if self.bias is None else out + self.bias.to(x.dtype)
 
 
-class FrozenProduct(torch.autograd.Function):
-    """x (..., in) times the weight of a QLoRALinear; ctx keeps the layer, never its weight in floats; grad is (..., out)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: QLoRALinear) -> Tensor:
-        ctx.layer = layer
-        return x @ layer.weight().to(x.dtype).T
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad @ ctx.layer.weight().to(grad.dtype), None
-
-
 def bottleneck(h: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """Houlsby's adapter: h (..., d), down = D (m, d), up = U (d, m) -> (..., d)."""
+    """Houlsby's adapter: h (..., d), down = D (m, d), up = U (d, m) -> (..., d). h is not changed."""
     return h + (h @ down.T).relu() @ up.T
 
 
