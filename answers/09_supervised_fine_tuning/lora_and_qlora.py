@@ -24,7 +24,7 @@ from torch.nn import functional
 from llmlabs.lab.reference import lora_and_qlora as reference
 
 
-# %% exercise="lora-linear" kind="wrong" name="no scale" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="no scale" fails="lora-linear-properties" says="alpha / r?"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -50,7 +50,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="alpha, not alpha / r" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="alpha, not alpha / r" fails="lora-linear-properties" says="alpha / r?"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -76,7 +76,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="r / alpha" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="r / alpha" fails="lora-linear-properties" says="alpha / r?"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -102,7 +102,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="both A and B start at 0" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="both A and B start at 0" fails="lora-linear-properties" says="uniform from -1 to 1"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -128,7 +128,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="B starts at random too" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="B starts at random too" fails="lora-linear-properties" says="B should start at 0"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -154,7 +154,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="A from a normal distribution" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="A from a normal distribution" fails="lora-linear-properties" says="uniform from -1 to 1"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -180,7 +180,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="A uniform between 0 and the bound" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="A uniform between 0 and the bound" fails="lora-linear-properties" says="uniform from -1 to 1"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -206,7 +206,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="A's bound from r instead of in" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="A's bound from r instead of in" fails="lora-linear-properties" says="uniform from -1 to 1"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -232,7 +232,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="the base is trained too" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="the base is trained too" fails="lora-linear-properties" says="should be trained and nothing else"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -258,7 +258,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="only the base's weight is frozen" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="only the base's weight is frozen" fails="lora-linear-properties" says="should be trained and nothing else"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -285,7 +285,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="the bias left out" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="the bias left out" fails="lora-linear-properties" says="alpha / r?"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -311,7 +311,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="A and B detached in forward" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="A and B detached in forward" fails="lora-linear-properties" says="gradient by A; does it flow"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -337,7 +337,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="A and B in the base's dtype" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="A and B in the base's dtype" fails="lora-linear-properties" says="float32 whatever the base has"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -365,7 +365,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="float32 comes out of a bfloat16 layer" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="float32 comes out of a bfloat16 layer" fails="lora-linear-properties" says="outputs of x's dtype expected"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -391,7 +391,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="a merged layer adds the update again" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="a merged layer adds the update again" fails="lora-linear-example" says="is the update added a second time?"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -415,7 +415,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="merged twice, added twice" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="merged twice, added twice" fails="lora-linear-properties" says="weight after a second merge"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -441,7 +441,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="unmerged by subtraction" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="unmerged by subtraction" fails="lora-linear-properties" says="subtracting rounds"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -467,7 +467,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="kept without a copy" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="kept without a copy" fails="lora-linear-properties" says="weight after unmerge"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -493,7 +493,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="taken for merged after unmerge" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="taken for merged after unmerge" fails="lora-linear-properties" says="outputs after unmerge"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -518,7 +518,7 @@ class LoRALinear(nn.Module):
             self.base.weight.data.copy_(self.kept)
 
 
-# %% exercise="lora-linear" kind="wrong" name="can be merged only once" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="can be merged only once" fails="lora-linear-properties" says="weight after merge again"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -544,7 +544,7 @@ class LoRALinear(nn.Module):
             self.kept = False
 
 
-# %% exercise="lora-linear" kind="wrong" name="the scale forgotten in merge" fails="lora-linear-properties" says="@@"
+# %% exercise="lora-linear" kind="wrong" name="the scale forgotten in merge" fails="lora-linear-properties" says="weight after merge: W + (alpha / r) BA"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -644,7 +644,7 @@ class LoRALinear(nn.Module):
             self.base.weight.data.copy_(self.history.pop())
 
 
-# %% exercise="lora-inject" kind="wrong" name="any path that ends in the name" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="any path that ends in the name" fails="lora-inject-properties" says="the whole name of no linear layer should raise ValueError"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -668,7 +668,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the name anywhere in the path" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the name anywhere in the path" fails="lora-inject-properties" says="the whole name of no linear layer should raise ValueError"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -692,7 +692,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="every module of that name, linear or not" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="every module of that name, linear or not" fails="lora-inject-properties" says="has no attribute 'in_features'"
 def add_lora(model, targets, r, alpha):
     found = [(path, layer) for path, layer in model.named_modules() if path.rpartition(".")[2] in targets]
     if missing := set(targets) - {path.rpartition(".")[2] for path, _ in found}:
@@ -712,7 +712,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="every linear layer, whatever its name" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="every linear layer, whatever its name" fails="lora-inject-properties" says="what is trained differs from PEFT"
 def add_lora(model, targets, r, alpha):
     found = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)]
     if missing := set(targets) - {path.rpartition(".")[2] for path, _ in found}:
@@ -732,7 +732,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the model's other parameters stay trainable" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the model's other parameters stay trainable" fails="lora-inject-properties" says="what is trained differs from PEFT"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -755,7 +755,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="frozen last, adapters and all" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="frozen last, adapters and all" fails="lora-inject-properties" says="what is trained differs from PEFT"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -779,7 +779,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="only the first layer of a name" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="only the first layer of a name" fails="lora-inject-properties" says="what is trained differs from PEFT"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -803,7 +803,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="an unknown name passes" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="an unknown name passes" fails="lora-inject-properties" says="the whole name of no linear layer should raise ValueError"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -825,7 +825,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="an unknown name passes beside a known one" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="an unknown name passes beside a known one" fails="lora-inject-properties" says="the whole name of no linear layer should raise ValueError"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -849,7 +849,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the model is frozen before the names are looked at" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the model is frozen before the names are looked at" fails="lora-inject-properties" says="after the error the model should be as before"
 def add_lora(model, targets, r, alpha):
     model.requires_grad_(False)
     found = [
@@ -874,7 +874,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="counts the layers, not their parameters" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="counts the layers, not their parameters" fails="lora-inject-properties" says="returned; sum the sizes"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -898,7 +898,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="counts all parameters" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="counts all parameters" fails="lora-inject-properties" says="returned; sum the sizes"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -922,7 +922,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="alpha is left at r" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="alpha is left at r" fails="lora-inject-properties" says="r and alpha passed on?"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -946,7 +946,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the base's weights drawn anew" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the base's weights drawn anew" fails="lora-inject-properties" says="while B is 0, no logit may change"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -974,7 +974,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the saved tensors follow the model" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the saved tensors follow the model" fails="lora-inject-properties" says="lies in the same memory"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -998,7 +998,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the saved tensors carry gradients" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the saved tensors carry gradients" fails="lora-inject-properties" says="requires a gradient"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -1022,7 +1022,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="no prefix" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="no prefix" fails="lora-inject-properties" says="saved names differ from PEFT's"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -1046,7 +1046,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="the ending .weight forgotten" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="the ending .weight forgotten" fails="lora-inject-properties" says="saved names differ from PEFT's"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -1070,7 +1070,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="replaces .A and .B anywhere in the path" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="replaces .A and .B anywhere in the path" fails="lora-inject-properties" says="parameters Block.A.A, Block.A.B, own.kA, own.C: names"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -1095,7 +1095,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="saves whatever is trained" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="saves whatever is trained" fails="lora-inject-properties" says="parameters Block.A.A, Block.A.B, own.kA, own.C: names"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -1119,7 +1119,7 @@ def adapter_tensors(model):
     }
 
 
-# %% exercise="lora-inject" kind="wrong" name="any name that ends in A or B" fails="lora-inject-properties" says="@@"
+# %% exercise="lora-inject" kind="wrong" name="any name that ends in A or B" fails="lora-inject-properties" says="parameters Block.A.A, Block.A.B, own.kA, own.C: names"
 def add_lora(model, targets, r, alpha):
     found = [
         (path, layer)
@@ -1197,7 +1197,7 @@ def adapter_tensors(model):
     return found
 
 
-# %% exercise="lora-memory" kind="wrong" name="keys and values as wide as queries" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="keys and values as wide as queries" fails="lora-memory-properties" says="narrow keys and values?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = d
@@ -1222,7 +1222,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="the width divided by the heads of keys" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="the width divided by the heads of keys" fails="lora-memory-properties" says="narrow keys and values?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = d // config["num_key_value_heads"]
@@ -1247,7 +1247,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="the output layer never counted" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="the output layer never counted" fails="lora-memory-properties" says="narrow keys and values?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1272,7 +1272,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="tied and untied mixed up" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="tied and untied mixed up" fails="lora-memory-example" says="example by hand, full"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1297,7 +1297,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="one norm a layer" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="one norm a layer" fails="lora-memory-properties" says="narrow keys and values?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1322,7 +1322,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="the last norm forgotten" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="the last norm forgotten" fails="lora-memory-properties" says="narrow keys and values?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1347,7 +1347,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="adapters of one layer only" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="adapters of one layer only" fails="lora-memory-properties" says="else r (in + out) for each target in each layer?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1372,7 +1372,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="adapters as large as the matrix" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="adapters as large as the matrix" fails="lora-memory-properties" says="else r (in + out) for each target in each layer?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1397,7 +1397,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="A counted, B not" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="A counted, B not" fails="lora-memory-properties" says="else r (in + out) for each target in each layer?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1422,7 +1422,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="adapters on all seven, whatever the targets" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="adapters on all seven, whatever the targets" fails="lora-memory-properties" says="else r (in + out) for each target in each layer?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1447,7 +1447,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="r ignored" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="r ignored" fails="lora-memory-properties" says="else r (in + out) for each target in each layer?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1472,7 +1472,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="the adapters among the model's parameters" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="the adapters among the model's parameters" fails="lora-memory-properties" says="narrow keys and values?"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1497,7 +1497,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total + adapters, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="no float32 copy in full fine-tuning" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="no float32 copy in full fine-tuning" fails="lora-memory-properties" says="12 bytes with a float32 copy"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1522,7 +1522,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="a float32 copy of float32 adapters" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="a float32 copy of float32 adapters" fails="lora-memory-properties" says="12 bytes with a float32 copy"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1547,7 +1547,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="adapters in two bytes" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="adapters in two bytes" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1572,7 +1572,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="the adapters' own weights forgotten" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="the adapters' own weights forgotten" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1597,7 +1597,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="gradients for the frozen weights too" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="gradients for the frozen weights too" fails="lora-memory-properties" says="only of what is trained"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1622,7 +1622,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="everything in 4 bits, embedding and norms too" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="everything in 4 bits, embedding and norms too" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1647,7 +1647,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="4 bits and nothing for the scales" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="4 bits and nothing for the scales" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1672,7 +1672,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="scales without double quantisation" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="scales without double quantisation" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1697,7 +1697,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="bits taken for bytes" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="bits taken for bytes" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1722,7 +1722,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="any other method taken for lora" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="any other method taken for lora" fails="lora-memory-properties" says="should raise ValueError"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1745,7 +1745,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="an unknown target left out without a word" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="an unknown target left out without a word" fails="lora-memory-properties" says="should raise ValueError"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1768,7 +1768,7 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
-# %% exercise="lora-memory" kind="wrong" name="an unknown target raises KeyError" fails="lora-memory-properties" says="@@"
+# %% exercise="lora-memory" kind="wrong" name="an unknown target raises KeyError" fails="lora-memory-properties" says="KeyError: 'w_proj'"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     k = config["num_key_value_heads"] * d // config["num_attention_heads"]
@@ -1859,7 +1859,7 @@ def training_bytes(config, targets, r, method):
     )
 
 
-# %% exercise="lora-code" kind="wrong" name="rows as a set" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="rows as a set" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1872,7 +1872,7 @@ def same_answer(query, gold, run):
     return set(rows) == set(right)
 
 
-# %% exercise="lora-code" kind="wrong" name="the order always counts" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="the order always counts" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1885,7 +1885,7 @@ def same_answer(query, gold, run):
     return rows == right
 
 
-# %% exercise="lora-code" kind="wrong" name="the order never counts" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="the order never counts" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1896,7 +1896,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="ORDER BY looked for in the query" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="ORDER BY looked for in the query" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1909,7 +1909,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="ORDER BY in capitals only" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="ORDER BY in capitals only" fails="lora-code-properties" says="gold 'select x order by y'"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1922,7 +1922,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="the word order is enough" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="the word order is enough" fails="lora-code-properties" says="gold 'SELECT border'"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1935,7 +1935,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="a refused gold query is just wrong" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="a refused gold query is just wrong" fails="lora-code-properties" says="should raise ValueError"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1948,7 +1948,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="refused like gold, so right" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="refused like gold, so right" fails="lora-code-properties" says="should raise ValueError"
 def same_answer(query, gold, run):
     right = run(gold)
     rows = run(query)
@@ -1959,7 +1959,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="a gold query without rows taken for refused" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="a gold query without rows taken for refused" fails="lora-code-properties" says="the gold query does not run: empty"
 def same_answer(query, gold, run):
     right = run(gold)
     if not right:
@@ -1972,7 +1972,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="a query without rows taken for refused" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="a query without rows taken for refused" fails="lora-code-properties" says="nothing found where gold finds nothing is right"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1985,7 +1985,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="rows that are all in gold's, which may be more" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="rows that are all in gold's, which may be more" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -1998,7 +1998,7 @@ def same_answer(query, gold, run):
     return all(row in right for row in rows)
 
 
-# %% exercise="lora-code" kind="wrong" name="as many rows, whatever is in them" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="as many rows, whatever is in them" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -2011,7 +2011,7 @@ def same_answer(query, gold, run):
     return len(rows) == len(right)
 
 
-# %% exercise="lora-code" kind="wrong" name="sorted without a key" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="sorted without a key" fails="lora-code-properties" says="'<' not supported"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -2024,7 +2024,7 @@ def same_answer(query, gold, run):
     return sorted(rows) == sorted(right)
 
 
-# %% exercise="lora-code" kind="wrong" name="the columns sorted too" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="the columns sorted too" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -2041,7 +2041,7 @@ def sorted_row(row):
     return sorted(row, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="compares the texts" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="compares the texts" fails="lora-code-properties" says="does order count only with ORDER BY, and each row as often"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -2055,7 +2055,7 @@ def same_answer(query, gold, run):
     return sorted(rows, key=repr) == sorted(right, key=repr)
 
 
-# %% exercise="lora-code" kind="wrong" name="the same rows and as many, but not each as often" fails="lora-code-properties" says="@@"
+# %% exercise="lora-code" kind="wrong" name="the same rows and as many, but not each as often" fails="lora-code-example" says="where [(1,), (2,), (2,)] are right: False expected"
 def same_answer(query, gold, run):
     right = run(gold)
     if right is None:
@@ -2102,7 +2102,7 @@ def same_answer(query, gold, run):
     return not left
 
 
-# %% exercise="lora-nf4" kind="wrong" name="the first code in the lower bits" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="the first code in the lower bits" fails="lora-nf4-example" says="[[192, 135], [1.0]] expected, got [[12, 120]"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2128,7 +2128,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="unpacked in the other order" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="unpacked in the other order" fails="lora-nf4-properties" says="value of each code times the absmax"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2154,7 +2154,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="first all upper halves, then all lower" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="first all upper halves, then all lower" fails="lora-nf4-properties" says="value of each code times the absmax"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2180,7 +2180,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="8 negative values and 7 positive" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="8 negative values and 7 positive" fails="lora-nf4-properties" says="8 positive ones, 7 negative? divided by the largest?"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 8, dtype=torch.float64))[:-1]
@@ -2206,7 +2206,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="even steps" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="even steps" fails="lora-nf4-properties" says="8 positive ones, 7 negative? divided by the largest?"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2232,7 +2232,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="not divided by the largest" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="not divided by the largest" fails="lora-nf4-properties" says="8 positive ones, 7 negative? divided by the largest?"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2258,7 +2258,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="delta of one side only" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="delta of one side only" fails="lora-nf4-properties" says="8 positive ones, 7 negative? divided by the largest?"
 def nf4_code():
     delta = 1 / 32
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2284,7 +2284,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="both sides from 9 points, without 0" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="both sides from 9 points, without 0" fails="lora-nf4-properties" says="8 positive ones, 7 negative? divided by the largest?"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2310,7 +2310,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="float64 values" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="float64 values" fails="lora-nf4-properties" says="float32 expected, got torch.float64"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2336,7 +2336,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="the largest weight, sign and all" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="the largest weight, sign and all" fails="lora-nf4-properties" says="absmax of each block of consecutive weights"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2362,7 +2362,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="one absmax for all" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="one absmax for all" fails="lora-nf4-properties" says="absmax of each block of consecutive weights"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2388,7 +2388,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="rounded down" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="rounded down" fails="lora-nf4-properties" says="first code in the upper bits? zeros?"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2414,7 +2414,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="NaN in a block of zeros" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="NaN in a block of zeros" fails="lora-nf4-properties" says="first code in the upper bits? zeros?"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2440,7 +2440,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="absmax 1 for a block of zeros" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="absmax 1 for a block of zeros" fails="lora-nf4-properties" says="absmax of each block of consecutive weights"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2466,7 +2466,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="a part of a block is dropped" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="a part of a block is dropped" fails="lora-nf4-properties" says="should raise ValueError"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2492,7 +2492,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="always blocks of 64" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="always blocks of 64" fails="lora-nf4-properties" says="absmax of each block of consecutive weights"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2519,7 +2519,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="columns cut into blocks" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="columns cut into blocks" fails="lora-nf4-properties" says="absmax of each block of consecutive weights"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2545,7 +2545,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="the weight is written over" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="the weight is written over" fails="lora-nf4-properties" says="the weights were changed"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2571,7 +2571,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="computed in bfloat16" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="computed in bfloat16" fails="lora-nf4-properties" says="absmax of each block of consecutive weights"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2597,7 +2597,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="absmax in the weight's dtype" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="absmax in the weight's dtype" fails="lora-nf4-properties" says="type of absmax"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2623,7 +2623,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="not multiplied by absmax" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="not multiplied by absmax" fails="lora-nf4-properties" says="value of each code times the absmax"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2649,7 +2649,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.reshape(tuple(shape))
 
 
-# %% exercise="lora-nf4" kind="wrong" name="comes back flat" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="comes back flat" fails="lora-nf4-properties" says="value of each code times the absmax"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2675,7 +2675,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return values.flatten()
 
 
-# %% exercise="lora-nf4" kind="wrong" name="absmax spread over the columns" fails="lora-nf4-properties" says="@@"
+# %% exercise="lora-nf4" kind="wrong" name="absmax spread over the columns" fails="lora-nf4-properties" says="value of each code times the absmax"
 def nf4_code():
     delta = (1 / 32 + 1 / 30) / 2
     positive = torch.special.ndtri(torch.linspace(1 - delta, 0.5, 9, dtype=torch.float64))[:-1]
@@ -2767,7 +2767,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return (nf4_code()[codes].view(len(absmax), block) * absmax.unsqueeze(1)).view(*shape)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the mean is not subtracted" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the mean is not subtracted" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax, (0, -n % 256)).reshape(-1, 256)
@@ -2818,7 +2818,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the mean is not added again" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the mean is not added again" fails="lora-qlora-properties" says="NF4 with double quantisation"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -2869,7 +2869,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the mean of each block" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the mean of each block" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     padded = functional.pad(absmax, (0, -n % 256)).reshape(-1, 256)
@@ -2921,7 +2921,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="padded before the mean is subtracted" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="padded before the mean is subtracted" fails="lora-qlora-example" says="largest distance, mean"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax, (0, -n % 256)).reshape(-1, 256) - mean
@@ -2972,7 +2972,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="one scale for all blocks" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="one scale for all blocks" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3023,7 +3023,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the largest, not the largest distance" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the largest, not the largest distance" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3074,7 +3074,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="rounded down to a value of the type" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="rounded down to a value of the type" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3125,7 +3125,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="even steps instead of code8" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="even steps instead of code8" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3176,7 +3176,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="equal scales give NaN" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="equal scales give NaN" fails="lora-qlora-properties" says="0 / 0 is NaN"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3227,7 +3227,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the scales are written over" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the scales are written over" fails="lora-qlora-properties" says="changed the absmaxes"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax.sub_(mean), (0, -n % 256)).reshape(-1, 256)
@@ -3278,7 +3278,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="as many codes as blocks hold" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="as many codes as blocks hold" fails="lora-qlora-properties" says="type and number of codes"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3329,7 +3329,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the float layer is kept as well" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the float layer is kept as well" fails="lora-qlora-properties" says="should be trained and nothing else"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3381,7 +3381,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="no double quantisation" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="no double quantisation" fails="lora-qlora-properties" says="beside A, B, bias and code8 it holds"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3431,7 +3431,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="codes kept as int64" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="codes kept as int64" fails="lora-qlora-properties" says="beside A, B, bias and code8 it holds"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3482,7 +3482,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="not quantised at all" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="not quantised at all" fails="lora-qlora-properties" says="NF4 with double quantisation"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3532,7 +3532,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the weight is unpacked once and kept" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the weight is unpacked once and kept" fails="lora-qlora-properties" says="beside A, B, bias and code8 it holds"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3586,7 +3586,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="autograd keeps the float weight" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="autograd keeps the float weight" fails="lora-qlora-properties" says="autograd keeps"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3637,7 +3637,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the float weight saved for the backward pass" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the float weight saved for the backward pass" fails="lora-qlora-properties" says="autograd keeps"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3689,7 +3689,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="no gradient through the frozen part" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="no gradient through the frozen part" fails="lora-qlora-properties" says="gradient by x; does it flow through both paths"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3740,7 +3740,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the product under no_grad" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the product under no_grad" fails="lora-qlora-properties" says="gradient by x; does it flow through both paths"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3792,7 +3792,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the bias forgotten" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the bias forgotten" fails="lora-qlora-properties" says="alpha / r + bias"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3841,7 +3841,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the bias is trained" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the bias is trained" fails="lora-qlora-properties" says="should be trained and nothing else"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3892,7 +3892,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="float32 comes out for bfloat16" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="float32 comes out for bfloat16" fails="lora-qlora-properties" says="outputs of x's dtype expected"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3943,7 +3943,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x.float() @ self.A.T @ self.B.T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="alpha, not alpha / r" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="alpha, not alpha / r" fails="lora-qlora-properties" says="alpha / r + bias"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3994,7 +3994,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the adapter left out of forward" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the adapter left out of forward" fails="lora-qlora-properties" says="alpha / r + bias"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4045,7 +4045,7 @@ class QLoRALinear(nn.Module):
         return h
 
 
-# %% exercise="lora-qlora" kind="wrong" name="both A and B start at 0" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="both A and B start at 0" fails="lora-qlora-properties" says="uniform from -1 to 1"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4096,7 +4096,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="A and B in the base's dtype" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="A and B in the base's dtype" fails="lora-qlora-properties" says="float32 whatever the base has"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4149,7 +4149,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the float layer hidden in a list" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the float layer hidden in a list" fails="lora-qlora-properties" says="beside A, B, bias and code8 it holds"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4201,7 +4201,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the weight comes as bfloat16" fails="lora-qlora-properties" says="@@"
+# %% exercise="lora-qlora" kind="wrong" name="the weight comes as bfloat16" fails="lora-qlora-properties" says="weight() should be float32"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4353,7 +4353,7 @@ class QLoRALinear(nn.Module):
         return Product.apply(x, self.A, self.B, self)
 
 
-# %% exercise="lora-family" kind="wrong" name="bottleneck without the residual path" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="bottleneck without the residual path" fails="lora-family-properties" says="residual path? ReLU in the middle?"
 def bottleneck(h, down, up):
     return (h @ down.T).relu() @ up.T
 
@@ -4372,7 +4372,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="bottleneck without the ReLU" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="bottleneck without the ReLU" fails="lora-family-properties" says="residual path? ReLU in the middle?"
 def bottleneck(h, down, up):
     return h + (h @ down.T) @ up.T
 
@@ -4391,7 +4391,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="the ReLU after the second matrix" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="the ReLU after the second matrix" fails="lora-family-properties" says="residual path? ReLU in the middle?"
 def bottleneck(h, down, up):
     return h + (h @ down.T @ up.T).relu()
 
@@ -4410,7 +4410,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="GELU for ReLU" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="GELU for ReLU" fails="lora-family-properties" says="residual path? ReLU in the middle?"
 def bottleneck(h, down, up):
     return h + functional.gelu(h @ down.T) @ up.T
 
@@ -4429,7 +4429,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="bottleneck writes over h" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="bottleneck writes over h" fails="lora-family-properties" says="changed h"
 def bottleneck(h, down, up):
     h += (h @ down.T).relu() @ up.T
     return h
@@ -4449,7 +4449,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="IA3 adds its factors" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="IA3 adds its factors" fails="lora-family-properties" says="are the outputs scaled?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4468,7 +4468,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="IA3 leaves the factors out" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="IA3 leaves the factors out" fails="lora-family-properties" says="are the outputs scaled?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4487,7 +4487,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="IA3's factors on the input" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="IA3's factors on the input" fails="lora-family-properties" says="are the outputs scaled?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4510,7 +4510,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: lengths of the columns" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: lengths of the columns" fails="lora-family-properties" says="the length of each row, one an output, of W + sBA?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4529,7 +4529,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: one length for the whole matrix" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: one length for the whole matrix" fails="lora-family-properties" says="the length of each row, one an output, of W + sBA?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4548,7 +4548,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: lengths of W, not of V" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: lengths of W, not of V" fails="lora-family-properties" says="the length of each row, one an output, of W + sBA?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4567,7 +4567,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: gradient through the lengths" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: gradient through the lengths" fails="lora-family-properties" says="none through the lengths?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4586,7 +4586,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: V detached, lengths and all" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: V detached, lengths and all" fails="lora-family-properties" says="none through the lengths?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4605,7 +4605,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: scale left out" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: scale left out" fails="lora-family-properties" says="the length of each row, one an output, of W + sBA?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4624,7 +4624,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: magnitude left out" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: magnitude left out" fails="lora-family-properties" says="the length of each row, one an output, of W + sBA?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4643,7 +4643,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="DoRA: sum of absolute values for the length" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="DoRA: sum of absolute values for the length" fails="lora-family-properties" says="the length of each row, one an output, of W + sBA?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4662,7 +4662,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: sums for means" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: sums for means" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4681,7 +4681,7 @@ def importance(triplet, slopes):
     return p.sum(0) + middle + q.sum(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: no absolute values" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: no absolute values" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4700,7 +4700,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: absolute value of the mean" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: absolute value of the mean" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4719,7 +4719,7 @@ def importance(triplet, slopes):
     return p.mean(0).abs() + middle.abs() + q.mean(1).abs()
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: size of the gradient alone" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: size of the gradient alone" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4738,7 +4738,7 @@ def importance(triplet, slopes):
     return p.mean(0) + middle + q.mean(1)
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: lambda alone" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: lambda alone" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4757,7 +4757,7 @@ def importance(triplet, slopes):
     return middle
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: a mean over everything" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: a mean over everything" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 
@@ -4776,7 +4776,7 @@ def importance(triplet, slopes):
     return p.mean() + middle + q.mean()
 
 
-# %% exercise="lora-family" kind="wrong" name="AdaLoRA: the row of Q left out" fails="lora-family-properties" says="@@"
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: the row of Q left out" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"
 def bottleneck(h, down, up):
     return h + (h @ down.T).relu() @ up.T
 

@@ -39,7 +39,8 @@ def check_gradients(
     """
     own = {name: value.float() for name, value in parameters_of(layer).items()}
     sums = x.float().flatten(0, -2).sum(0)
-    slopes = {"x": gradient_of(layer, x)[0], **parameter_gradients(layer, x)}
+    # x needs a gradient as well, or nothing would where A and B are detached
+    slopes = {"x": gradient_of(layer, x)[0], **parameter_gradients(layer, x.detach().clone().requires_grad_())}
     wanted = {"x": total.sum(0).expand(x.shape), "A": scale * own["B"].sum(0)[:, None] * sums}
     for name, want in (wanted | {"B": scale * (own["A"] @ sums).expand(own["B"].shape)}).items():
         assert_near(slopes[name], want, f"{why}: gradient by {name}; does it flow through both paths, scaled?", share)
@@ -92,13 +93,13 @@ def check_memory(layer: torch.nn.Module, x: torch.Tensor, weights: int, others: 
     """Raise AssertionError unless a QLoRA layer holds codes for its weights, and autograd keeps no float weight.
 
     Args:
-        layer: with float32 parameters `A` and `B`, and perhaps `bias`.
+        layer: with the parameters `A` and `B`.
         x: inputs.
         weights: how many the frozen matrix has.
-        others: bytes of what the layer may hold beside A, B, bias and the codes.
+        others: bytes of what the layer may hold beside A, B and the codes.
         why: what was given; messages begin with it.
     """
-    own = sum(value.nbytes for value in parameters_of(layer).values()) + others
+    own = sum(value.nbytes for name, value in parameters_of(layer).items() if name in ("A", "B")) + others
     held, kept = (held_bytes(layer) - own) / weights, bytes_kept_for_backward(layer, x)
     if held > 0.53:
         raise AssertionError(

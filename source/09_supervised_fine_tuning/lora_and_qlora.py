@@ -253,13 +253,12 @@ for targets, r in ((["q_proj", "v_proj"], 2), (list(ALL_LINEAR), 4), (["up_proj"
     assert_near(fine_tuning.logits_of(model, ids), plain, f"{why}: while B is 0, no logit may change")
     load_parameters(model, {name: torch.randn(shape, generator=rng) / 5 for name, shape in expected.items()})
     logits, saved = fine_tuning.logits_of(model, ids), adapter_tensors(model)
-    load_parameters(model, {name: torch.zeros(shape) for name, shape in expected.items()})
     wrong = sorted(saved.keys() ^ {f"base_model.model.{n[:-1]}lora_{n[-1]}.weight" for n in expected})[:3]
     assert not wrong, f"{why}: saved names differ from PEFT's, for example {wrong}"
-    by_peft = adapter_oracles.logits_with_adapter(draw, targets, r, 3.0 * r, saved, ids)
-    assert_near(logits, by_peft, f"{why}: logits of PEFT with what you saved; r and alpha passed on?")
     tied = fine_tuning.not_copied(adapter_tensors, model)
     assert not tied, f"{why}: the saved tensors should be copies, without a gradient, but {tied}"
+    by_peft = adapter_oracles.logits_with_adapter(draw, targets, r, 3.0 * r, saved, ids)
+    assert_near(logits, by_peft, f"{why}: logits of PEFT with what you saved; r and alpha passed on?")
 layer, own = inside(reference.LoRALinear, inside(nn.Linear, 4, 3), 2, 1.0), inside(nn.ParameterDict, {"kA": x, "C": x})
 model = inside(nn.ModuleDict, {"Block": inside(nn.ModuleDict, {"A": layer}), "own": own})
 saved, wanted = sorted(adapter_tensors(model)), [f"base_model.model.Block.A.lora_{n}.weight" for n in "AB"]
@@ -733,7 +732,8 @@ for absmax in (torch.rand(700, generator=rng), torch.rand(256, generator=rng), t
     back = code8[codes.int()] * absmax2.repeat_interleave(256)[:n] + mean
     # one value in 200 may lie on a border and go either way by rounding
     off = 1 - ((back - adapter_oracles.bnb_scales(absmax)).abs() < 1e-6).float().mean()
-    assert off < 0.005, f"{n} absmaxes: {off:.1%} differ from bitsandbytes: minus mean? blocks of 256? nearest? 0 / 0?"
+    assert off < 0.005, f"{n} absmaxes: {off:.1%} differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+assert code8[int(codes[0])] == 0, "equal absmaxes: absmax2 is 0, and the codes those of 0; 0 / 0 is NaN"
 for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 3e-3), (False, bfloat16, 3, 3.0, 0.03)):
     w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, 256), (r, 256), (192, r)))
     w, why = w.to(dtype).float(), f"256 inputs, 192 outputs, r {r}, alpha {alpha}, {dtype}"
@@ -750,7 +750,7 @@ for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 3e-3), (False, bflo
     assert got.dtype == dtype, f"{why}: outputs of x's dtype expected, got {got.dtype}"
     assert_near(got, x.float() @ total.T + (w[:, 0] if bias else 0), f"{why}: x W' + x A' B' alpha / r + bias", share)
     adapter_checks.check_gradients(layer, x, total, scale, why, share)
-    adapter_checks.check_memory(layer, x, w.numel(), code8.nbytes, why)
+    adapter_checks.check_memory(layer, x, w.numel(), code8.nbytes + 4 * 192 * bias, why)
 ### END HIDDEN TESTS
 
 # %% [markdown]
