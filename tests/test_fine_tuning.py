@@ -179,6 +179,37 @@ def test_checks_of_bytes_and_memory() -> None:
         adapter_checks.check_memory(_Lora(""), torch.ones(2, 5), 30, 0, "why")
 
 
+def test_checks_of_scales() -> None:
+    code8, absmax = adapter_oracles.dynamic_code(), torch.rand(300, generator=torch.Generator().manual_seed(0))
+
+    def right(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        blocks = nn.functional.pad(absmax - absmax.mean(), (0, -len(absmax) % 256)).view(-1, 256)
+        largest = blocks.abs().amax(1)
+        shares = (blocks / largest.clamp(min=1e-30)[:, None]).flatten()[: len(absmax)]
+        return (shares[:, None] - code8).abs().argmin(1).to(torch.uint8), largest, absmax.mean()
+
+    def shifted(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        codes, largest, mean = right(absmax, code8)
+        return (codes // 2, largest, mean)
+
+    def long(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        codes, largest, mean = right(absmax, code8)
+        return (codes.long(), largest, mean)
+
+    def over(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        absmax -= 1
+        return right(absmax, code8)
+
+    want, equal = adapter_oracles.bnb_scales(absmax), torch.full((3,), 0.5)
+    adapter_checks.check_scales(right, absmax, code8, want)
+    adapter_checks.check_scales(right, equal, code8, equal)
+    for wrong, says in {shifted: "nearest value", long: "type and number", over: "changed the"}.items():
+        with pytest.raises(AssertionError, match=says):
+            adapter_checks.check_scales(wrong, absmax.clone(), code8, want)
+    with pytest.raises(AssertionError, match="0 / 0 is NaN"):
+        adapter_checks.check_scales(shifted, equal, code8, equal)
+
+
 def test_follow_is_fit_and_two_scores(austen: tuple[Any, Any, torch.Tensor]) -> None:
     model, tokenizer, pages = austen
     own = deepcopy(model)

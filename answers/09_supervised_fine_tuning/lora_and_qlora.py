@@ -2767,7 +2767,7 @@ def dequantize_nf4(packed, absmax, shape, block=64):
     return (nf4_code()[codes].view(len(absmax), block) * absmax.unsqueeze(1)).view(*shape)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the mean is not subtracted" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+# %% exercise="lora-qlora" kind="wrong" name="the mean is not subtracted" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax, (0, -n % 256)).reshape(-1, 256)
@@ -2869,7 +2869,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the mean of each block" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+# %% exercise="lora-qlora" kind="wrong" name="the mean of each block" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     padded = functional.pad(absmax, (0, -n % 256)).reshape(-1, 256)
@@ -2972,7 +2972,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="one scale for all blocks" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+# %% exercise="lora-qlora" kind="wrong" name="one scale for all blocks" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3023,7 +3023,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the largest, not the largest distance" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+# %% exercise="lora-qlora" kind="wrong" name="the largest, not the largest distance" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3074,7 +3074,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="rounded down to a value of the type" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+# %% exercise="lora-qlora" kind="wrong" name="rounded down to a value of the type" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3125,7 +3125,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="even steps instead of code8" fails="lora-qlora-properties" says="differ from bitsandbytes: minus mean? blocks of 256? nearest?"
+# %% exercise="lora-qlora" kind="wrong" name="even steps instead of code8" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -3227,7 +3227,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the scales are written over" fails="lora-qlora-properties" says="changed the absmaxes"
+# %% exercise="lora-qlora" kind="wrong" name="the scales are written over" fails="lora-qlora-properties" says="quantize_scales changed the"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax.sub_(mean), (0, -n % 256)).reshape(-1, 256)
@@ -4774,6 +4774,25 @@ def dora(x, weight, a, b, magnitude, scale):
 def importance(triplet, slopes):
     p, middle, q = ((w * slope).abs() for w, slope in zip(triplet, slopes, strict=True))
     return p.mean() + middle + q.mean()
+
+
+# %% exercise="lora-family" kind="wrong" name="AdaLoRA: the triplet written over" fails="lora-family-properties" says="importance changed what it was given"
+def bottleneck(h, down, up):
+    return h + (h @ down.T).relu() @ up.T
+
+
+def ia3(x, weight, factors):
+    return x @ weight.T * factors
+
+
+def dora(x, weight, a, b, magnitude, scale):
+    v = weight + scale * b @ a
+    return x @ (magnitude[:, None] * v / v.norm(dim=1, keepdim=True).detach()).T
+
+
+def importance(triplet, slopes):
+    p, middle, q = (w.mul_(slope).abs() for w, slope in zip(triplet, slopes, strict=True))
+    return p.mean(0) + middle + q.mean(1)
 
 
 # %% exercise="lora-family" kind="wrong" name="AdaLoRA: the row of Q left out" fails="lora-family-properties" says="|w times gradient|; a column of P, a row of Q, for each triplet? means?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmlabs.lab.fine_tuning import assert_near, bytes_kept_for_backward, held_bytes
@@ -87,6 +87,38 @@ def check_bytes(found: Mapping[str, float], counts: Mapping[str, int], method: s
     for part, right in ({"parameters": model} | due).items():
         if abs(found[part] - right) > 0.01:
             raise AssertionError(f"{why}, {part}: {right:.1f} expected, got {found[part]:.1f}; {HINTS[part]}")
+
+
+def check_scales(
+    function: Callable[[torch.Tensor, torch.Tensor], Any], absmax: torch.Tensor, code8: torch.Tensor, want: torch.Tensor
+) -> None:
+    """Raise AssertionError unless absmaxes are rightly quantised to 8 bits in blocks of 256.
+
+    Args:
+        function: (absmax, code8) -> (codes, absmax2, mean).
+        absmax: float32 of shape (n,).
+        code8: the 256 values.
+        want: the absmaxes that are due when they have been turned back.
+    """
+    import torch
+
+    n, given, (codes, absmax2, mean) = len(absmax), absmax.clone(), function(absmax, code8)
+    if not torch.equal(absmax, given):
+        raise AssertionError(f"quantize_scales changed the {n} absmaxes")
+    found, sizes = (codes.dtype, len(codes), len(absmax2)), (torch.uint8, n, -(-n // 256))
+    if found != sizes:
+        raise AssertionError(
+            f"{n} absmaxes: type and number of codes, number of absmax2: {sizes} expected, got {found}"
+        )
+    if bool((given == given[0]).all()) and (absmax2.any() or code8[codes.int()].any()):
+        raise AssertionError(f"{n} equal absmaxes: absmax2 is 0, and so is the value of each code; 0 / 0 is NaN")
+    back = code8[codes.int()] * absmax2.repeat_interleave(256)[:n] + mean
+    off = 1 - float(((back - want).abs() < 1e-6).float().mean())
+    # one value in 200 may lie on a border and go either way by rounding
+    if off > 0.005:
+        raise AssertionError(
+            f"{n} absmaxes: {off:.1%} come back other than expected: minus mean? blocks of 256? nearest value?"
+        )
 
 
 def check_memory(layer: torch.nn.Module, x: torch.Tensor, weights: int, others: int, why: str) -> None:

@@ -275,7 +275,7 @@ for targets in (["proj"], ["self_attn"], ["q_proj", "w_proj"], ["norm"]):
 # **Use it.** All linear layers of SmolLM2 get an adapter of rank 8. The model still says the same as before: $B = 0$.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-attach", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-text = tokenizer(austen("emma")[200_000:202_000], return_tensors="pt").input_ids[:, :193].to(DEVICE)
+text = tokenizer(austen("emma")[200_000:202_000], return_tensors="pt").input_ids[:, :129].to(DEVICE)
 emma = fine_tuning.prose_batch(text)
 before = score(smol, emma)[0]
 with own_pieces(reference, globals()):
@@ -460,16 +460,16 @@ for query in ("select", "refused"):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: train.** The questions that are held out ask about topics that no training question mentions, so nothing can be learned by heart but the form. The first row below gives SmolLM2 the table and three examples in its prompt, which is what one tries before training anything (for six of the questions; the other rows are for twenty). Then come a few steps of LoRA on all linear layers, four questions each.
+# **Use it: train.** The questions that are held out ask about topics that no training question mentions, so nothing can be learned by heart but the form. The first row below gives SmolLM2 the table and three examples in its prompt, which is what one tries before training anything (for four of the questions; the other rows are for sixteen). Then come a few steps of LoRA on all linear layers, four questions each.
 #
 # `fit` is the usual loop: AdamW on what requires a gradient. `score` needs no generation: greedy decoding gives exactly the gold query if, and only if, each of its tokens is the likeliest one after those before it, and one pass tells that for all tokens at once.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-train", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-(seen, held_out), STEPS = bank_questions(), 200 if SCALE == "gpu" else 12
+(seen, held_out), STEPS = bank_questions(), 200 if SCALE == "gpu" else 10
 print(f"{len(seen)} questions to train on; {len(held_out)} held out, such as\n{held_out[0].text}\n{held_out[0].sql}\n")
 shown = [next(q for q in seen if word in q.sql) for word in ("AVG", "DESC", "LIKE")]
 help_text = SCHEMA + "\n" + "".join(f"{fine_tuning.prompt(q)} {q.sql}\n" for q in shown)
-test_batch, few = sft_batch(held_out[:20], tokenizer), sft_batch(held_out[:6], tokenizer, help_text)
+test_batch, few = sft_batch(held_out[:16], tokenizer), sft_batch(held_out[:4], tokenizer, help_text)
 scores = {"table and 3 examples in the prompt": score(smol, few), "nothing in the prompt": score(smol, test_batch)}
 losses = list(fit(smol, [sft_batch(q, tokenizer) for q in fine_tuning.drawn(seen, STEPS, 4)], 2e-3, warmup=2))
 scores["nothing in the prompt, after LoRA"], after = score(smol, test_batch), score(smol, emma)[0]
@@ -593,6 +593,7 @@ for shape, block, dtype in (((64, 48), 64, float32), ((6, 128), 128, bfloat16), 
     found, wanted = (packed.dtype, len(packed), absmax.dtype), (torch.uint8, len(right), float32)
     assert found == wanted, f"{why}: type and number of bytes, type of absmax: {wanted} expected, got {found}"
     assert_near(absmax, scales, f"{why}: absmax of each block of consecutive weights")
+    assert absmax[0] == 0, f"{why}: absmax of a block of zeros: 0 expected, got {absmax[0]}"
     # a weight on the border of two codes may go either way by rounding: 1 byte in 1,000 is far more than chance
     wrong = (packed != right).float().mean()
     assert wrong < 1e-3, f"{why}: {wrong:.1%} of the bytes differ: nearest value? first code in the upper bits? zeros?"
@@ -725,24 +726,20 @@ for c in sizes:
 ### BEGIN HIDDEN TESTS
 rng, code8 = torch.Generator().manual_seed(seed("lora-qlora-properties")), adapter_oracles.dynamic_code()
 for absmax in (torch.rand(700, generator=rng), torch.rand(256, generator=rng), torch.full((3,), 0.5)):
-    given, n, (codes, absmax2, mean) = absmax.clone(), len(absmax), quantize_scales(absmax, code8)
-    found, wanted = (codes.dtype, len(codes), len(absmax2)), (torch.uint8, n, -(-n // 256))
-    assert torch.equal(absmax, given), "quantize_scales changed the absmaxes"
-    assert found == wanted, f"{n} absmaxes: type and number of codes, number of absmax2: {wanted}, got {found}"
-    back = code8[codes.int()] * absmax2.repeat_interleave(256)[:n] + mean
-    # one value in 200 may lie on a border and go either way by rounding
-    off = 1 - ((back - adapter_oracles.bnb_scales(absmax)).abs() < 1e-6).float().mean()
-    assert off < 0.005, f"{n} absmaxes: {off:.1%} differ from bitsandbytes: minus mean? blocks of 256? nearest?"
-assert code8[int(codes[0])] == 0, "equal absmaxes: absmax2 is 0, and the codes those of 0; 0 / 0 is NaN"
-for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 3e-3), (False, bfloat16, 3, 3.0, 0.03)):
-    w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, 256), (r, 256), (192, r)))
-    w, why = w.to(dtype).float(), f"256 inputs, 192 outputs, r {r}, alpha {alpha}, {dtype}"
-    base = inside(nn.Linear, 256, 192, bias=bias, dtype=dtype)
-    load_parameters(base, {"weight": w.to(dtype)} | ({"bias": w[:, 0]} if bias else {}))
+    adapter_checks.check_scales(quantize_scales, absmax, code8, adapter_oracles.bnb_scales(absmax))
+cases = [(256, True, float32, float32, 2, 6.0), (200, False, bfloat16, bfloat16, 3, 3.0)]
+for inputs, bias, kind, dtype, r, alpha in [*cases, (256, True, float32, bfloat16, 2, 1.0)]:
+    why, share = (
+        f"{inputs} inputs, 192 outputs, r {r}, alpha {alpha}, {kind}, x {dtype}",
+        3e-3 if dtype == float32 else 0.03,
+    )
+    w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, inputs), (r, inputs), (192, r)))
+    base, w = inside(nn.Linear, inputs, 192, bias=bias, dtype=kind), w.to(kind).float()
+    load_parameters(base, {"weight": w.to(kind)} | ({"bias": w[:, 0]} if bias else {}))
     layer = QLoRALinear(base, r, alpha, code8)
-    fine_tuning.check_start(layer, 256, 192, r)
+    fine_tuning.check_start(layer, inputs, 192, r)
     load_parameters(layer, {"A": a, "B": b})
-    frozen, scale, x = adapter_oracles.bnb_round_trip(w), alpha / r, torch.randn(2, 3, 256, generator=rng).to(dtype)
+    frozen, scale, x = adapter_oracles.bnb_round_trip(w), alpha / r, torch.randn(2, 3, inputs, generator=rng).to(dtype)
     # where a code differs from bitsandbytes' by rounding, one block does by 1 %, and an output by 1e-3 of the largest
     assert layer.weight().dtype == float32, f"{why}: weight() should be float32, got {layer.weight().dtype}"
     assert_near(layer.weight(), frozen, f"{why}: weight() against bitsandbytes' NF4 with double quantisation", 0.02)
@@ -754,7 +751,7 @@ for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 3e-3), (False, bflo
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come six more steps of training, on the rounded weights. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
+# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come five more steps of training, on the rounded weights. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-quantise", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 code8 = adapter_oracles.dynamic_code().to(DEVICE)
@@ -765,12 +762,12 @@ for module in adapted:
 held = fine_tuning.held_bytes(four_bits) - code8.nbytes - 4 * sum(weight.shape), adapter_oracles.bnb_bytes(weight.cpu())
 print("bits for a weight of the last matrix, yours and bitsandbytes:", [round(8 * n / weight.numel(), 3) for n in held])
 scores = {"bfloat16": (new, tuned, after), "NF4": (*score(smol, test_batch), score(smol, emma)[0])}
-more = fine_tuning.drawn(seen, STEPS + 6, 4)[STEPS:]
+more = fine_tuning.drawn(seen, STEPS + 5, 4)[STEPS:]
 list(fit(smol, [sft_batch(q, tokenizer) for q in more], 5e-4, warmup=1))
-scores["NF4, 6 more steps"] = (*score(smol, test_batch), score(smol, emma)[0])
+scores["NF4, 5 more steps"] = (*score(smol, test_batch), score(smol, emma)[0])
 for name, (loss, exact, prose) in scores.items():
     print(f"base in {name:>17}: loss {loss:.3f}, {exact:4.0%} word for word; on Emma {prose:.2f} nats a token")
-assert scores["NF4, 6 more steps"][0] < 0.7 * scores["NF4"][0], "training should repair much of the rounding"
+assert scores["NF4, 5 more steps"][0] < 0.7 * scores["NF4"][0], "training should repair much of the rounding"
 
 # %% [markdown]
 # *Think:* a small model has little to spare, so rounding costs it much; QLoRA reports next to no loss for 7 billion parameters and more. Why must an adapter that will be served on a 4-bit base also be *trained* on it?
@@ -817,7 +814,10 @@ def dora(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, magnitude: Tensor, sca
 
 
 def importance(triplet: list[Tensor], slopes: list[Tensor]) -> Tensor:
-    """AdaLoRA: triplet = [P (out, r), lambda (r,), Q (r, in)] of a matrix, slopes: their gradients -> importances (r,)."""
+    """AdaLoRA: triplet = [P (out, r), lambda (r,), Q (r, in)] of a matrix, slopes: their gradients -> importances (r,).
+
+    No tensor is changed.
+    """
     ### BEGIN SOLUTION
     p, values, q = ((w * g).abs() for w, g in zip(triplet, slopes, strict=True))
     return values + p.mean(dim=0) + q.mean(dim=1)
@@ -856,7 +856,9 @@ sets = [[torch.randn(s, generator=rng) for s in ((4, 3), (3,), (3, 5))] for _ in
 (p, v, q), (dp, dv, dq) = sets
 want = [abs(v[i] * dv[i]) + sum(abs(p[:, i] * dp[:, i])) / 4 + sum(abs(q[i] * dq[i])) / 5 for i in range(3)]
 why = "importance, P (4, 3), Q (3, 5): |w times gradient|; a column of P, a row of Q, for each triplet? means?"
+given = deepcopy(sets)
 assert_near(importance(*sets), torch.stack(want), why)
+assert all(map(torch.equal, sets[0] + sets[1], given[0] + given[1])), "importance changed what it was given"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -885,6 +887,7 @@ for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, 
     with own_pieces(reference, globals()):
         trained = add_lora(model, targets, r, 2.0 * r) if r else model.num_parameters()
         if name.startswith("QLoRA"):
+            torch.manual_seed(0)  # so that A starts as LoRA's does
             fine_tuning.replace_layers(model, LoRALinear, lambda old: QLoRALinear(old.base, 16, 32.0, code8.cpu()))
         start[name] = adapter_tensors(model)
         curves[name], paths[name] = fine_tuning.follow(model, batches, 1e-2 if r else 3e-3, 4, questions, prose)

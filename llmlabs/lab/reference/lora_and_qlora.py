@@ -253,6 +253,9 @@ def dora(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, magnitude: Tensor, sca
 
 
 def importance(triplet: list[Tensor], slopes: list[Tensor]) -> Tensor:
-    """AdaLoRA: triplet = [P (out, r), lambda (r,), Q (r, in)] of a matrix, slopes: their gradients -> importances (r,)."""
+    """AdaLoRA: triplet = [P (out, r), lambda (r,), Q (r, in)] of a matrix, slopes: their gradients -> importances (r,).
+
+    No tensor is changed.
+    """
     p, values, q = ((w * g).abs() for w, g in zip(triplet, slopes, strict=True))
     return values + p.mean(dim=0) + q.mean(dim=1)
