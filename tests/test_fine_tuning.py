@@ -108,7 +108,10 @@ def test_bytes_that_are_held_and_kept() -> None:
     assert fine_tuning.held_bytes(linear) == 4 * 5000
     linear.extra = torch.zeros(3, dtype=torch.uint8)
     assert fine_tuning.held_bytes(linear) == 4 * 5000 + 3
-    linear.hidden = {"in": [torch.zeros(7), linear.weight[:3], (nn.Linear(2, 2, bias=False),)], "self": [linear]}
+    vars(linear)["hidden"] = {
+        "in": [torch.zeros(7), linear.weight[:3], (nn.Linear(2, 2, bias=False),)],
+        "self": [linear],
+    }
     assert fine_tuning.held_bytes(linear) == 4 * 5000 + 3 + 4 * 7 + 4 * 4
     assert fine_tuning.bytes_kept_for_backward(linear, torch.ones(2, 100)) >= 4 * 5000
     assert fine_tuning.bytes_kept_for_backward(nn.Identity(), torch.ones(2, 100)) == 0

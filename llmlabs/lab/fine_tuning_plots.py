@@ -74,7 +74,7 @@ def plot_forgetting(paths: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     for (name, path), style in zip(paths.items(), ("-o", "-s", "-v", "-D", ":^"), strict=False):
         ax.plot(*zip(*path, strict=True), style, label=name)
     ax.invert_xaxis()
-    ax.set_title("Who learns more forgets more; 4 bits change little")
+    ax.set_title("Full fine-tuning learns most and forgets most; 4 bits change little")
     ax.set(xlabel="loss on held-out questions (nats a token; right is better)", ylabel="loss on Austen (nats a token)")
     ax.legend(fontsize=9)
     plt.show()

@@ -439,9 +439,9 @@ for query, gold, right in cases:
     assert got == right, f"rows {tables[query]} where {tables[gold]} are right: {right} expected, got {got}"
 
 # %% nbgrader={"grade": true, "grade_id": "lora-code-properties", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-# Tested here: order with and without ORDER BY, repeated, missing and other rows, empty results, refused queries.
+# Tested here: order with and without ORDER BY, repeated, missing and other rows, mixed types, empty results, refused queries.
 ### BEGIN HIDDEN TESTS
-rows = [(i, f"t{i % 3}") for i in random.Random(seed("lora-code-properties")).sample(range(99), 5)]
+rows: list[tuple] = [(i, f"t{i % 3}") for i in random.Random(seed("lora-code-properties")).sample(range(99), 5)]
 rows[1:3] = [(None, "t1"), ("t2", 7)]  # rows of mixed types, which < cannot compare
 tables = {"select": rows, "SELECT x ORDER BY y": rows, "select x order by y": rows, "back": rows[::-1], "refused": None}
 tables |= {"twice": [*rows, rows[0]], "less": rows[1:], "empty": [], "other": [*rows[:4], (-1, "t1")]}
@@ -837,7 +837,7 @@ for c in sizes:
     assert_near(got, torch.tensor([3 * c, 2 * c + 2]), f"importance, the example by hand, but lambda = ({c}, {2 * c})")
 
 # %% nbgrader={"grade": true, "grade_id": "lora-family-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-# Tested here: each on larger inputs against PEFT or its formula, and DoRA's gradients.
+# Tested here: each on larger inputs against PEFT or its formula, DoRA's gradients, inputs unchanged.
 ### BEGIN HIDDEN TESTS
 rng = torch.Generator().manual_seed(seed("lora-family-properties"))
 x, w, a, b, m, up = (torch.randn(s, generator=rng) for s in ((2, 3, 5), (6, 5), (2, 5), (6, 2), (6,), (5, 6)))
@@ -879,7 +879,7 @@ for name, number in (table | {"IA3 on keys, values, down": layers * (2 * k + f)}
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-compare", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 little, words, pages = fine_tuning.austen_model(600 if SCALE == "gpu" else 150)
-order, prose, questions = fine_tuning.drawn(seen, 30, 8), fine_tuning.prose_batch(pages), sft_batch(held_out, words)
+order, prose, questions = fine_tuning.drawn(seen, 30, 8), fine_tuning.prose_batch(pages[:32]), sft_batch(held_out, words)
 batches, paths, curves, start = [sft_batch(batch, words) for batch in order], {}, dict[str, list[float]](), {}
 runs = {"full": (0, ()), "LoRA, r 16, q and v": (16, ("q_proj", "v_proj")), "LoRA, r 2, all": (2, ALL_LINEAR)}
 for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, r 16, all": (16, ALL_LINEAR)}).items():
@@ -900,7 +900,9 @@ assert full[1] > max(large[1], small[1], two[1]) + 0.3, "full fine-tuning should
 assert abs(four_bits[0] - large[0]) < 0.5, "QLoRA should learn about what LoRA of the same rank learns"
 
 # %% [markdown]
-# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, a dozen steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
+# **Which matrices, which rank?** Rank 2 on all seven kinds of matrices learns 1.51 nats a token; rank 16 on `q_proj` and `v_proj` alone has nearly twice as many parameters, learns 1.31 and forgets a little more. Rank 16 on all seven, with eight times the parameters of rank 2, gets from 1.51 to 1.75. So give every linear layer its adapter first, and then think about the rank. (This is one model, one seed and one learning rate for all adapters: an illustration of what the papers measured, not a proof.) QLoRA starts from the same $A$ as LoRA of its rank, and stays close to it.
+#
+# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, ten steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
 #
 # **The same by TRL.** Nobody writes `fit` for a living. TRL's `SFTTrainer` takes prompts and completions as text, does what `sft_batch` and `fit` do, and with PEFT's `LoraConfig` what `add_lora` does. Given the same data in the same order and the same start of $A$, it must reach the same loss, step by step.
 
