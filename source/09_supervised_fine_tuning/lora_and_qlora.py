@@ -926,7 +926,7 @@ if SCALE == "gpu":
     losses = fine_tuning.trl_losses(big, its_tokenizer, texts, 8, 2e-4, 10, config, **options)
     print(f"{big.get_memory_footprint() / 1e9:.1f} GB; loss {losses[0]:.2f} at step 1, {losses[-1]:.2f} at the end")
 else:
-    print('skipped: Code Llama 7B in 4 bits needs a GPU with 12 GB, the public hub and SCALE = "gpu"')
+    print('skipped: Code Llama 7B in 4 bits needs a GPU, the public hub and SCALE = "gpu"')
 
 # %% [markdown]
 # ## Recap
