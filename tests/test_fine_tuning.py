@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from llmlabs.lab import adapter_oracles, fine_tuning
+from llmlabs.lab import adapter_checks, adapter_oracles, fine_tuning
 from llmlabs.lab.bank_sql import UNSEEN, bank_database, bank_questions, rows_of
 
 
@@ -108,8 +108,120 @@ def test_bytes_that_are_held_and_kept() -> None:
     assert fine_tuning.held_bytes(linear) == 4 * 5000
     linear.extra = torch.zeros(3, dtype=torch.uint8)
     assert fine_tuning.held_bytes(linear) == 4 * 5000 + 3
+    vars(linear)["hidden"] = {
+        "in": [torch.zeros(7), linear.weight[:3], (nn.Linear(2, 2, bias=False),)],
+        "self": [linear],
+    }
+    assert fine_tuning.held_bytes(linear) == 4 * 5000 + 3 + 4 * 7 + 4 * 4
     assert fine_tuning.bytes_kept_for_backward(linear, torch.ones(2, 100)) >= 4 * 5000
     assert fine_tuning.bytes_kept_for_backward(nn.Identity(), torch.ones(2, 100)) == 0
+
+
+def test_what_is_not_copied() -> None:
+    linear = nn.Linear(3, 2)
+    assert "same memory" in fine_tuning.not_copied(lambda module: {"w": module.weight.detach()}, linear)
+    assert "same memory" in fine_tuning.not_copied(lambda module: {"b": module.bias[1:]}, linear)
+    assert "gradient" in fine_tuning.not_copied(lambda module: {"w": module.weight.clone()}, linear)
+    assert fine_tuning.not_copied(lambda module: {"w": module.weight.detach().clone()}, linear) == ""
+
+
+class _Lora(nn.Module):
+    """A LoRA layer with faults that can be chosen."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.base = nn.Linear(5, 6, bias=False).requires_grad_(False)
+        self.A, self.B = nn.Parameter(torch.randn(2, 5)), nn.Parameter(torch.randn(6, 2))
+        self.fault, self.merged = fault, 0
+
+    def update(self) -> torch.Tensor:
+        return 3 * self.B @ self.A
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.A.detach() if self.fault == "detached" else self.A
+        return x @ self.base.weight.T + (0 if self.merged else 3) * (x @ a.T @ self.B.T)
+
+    def merge(self) -> None:
+        if not self.merged or self.fault == "twice":
+            self.old = self.base.weight.detach().clone()
+            self.base.weight.data += self.update().detach()
+        self.merged = 1
+
+    def unmerge(self) -> None:
+        if self.merged:
+            self.base.weight.data.copy_(self.old + (1e-7 if self.fault == "rounds" else 0))
+        self.merged = 0
+
+
+@pytest.mark.parametrize("fault", ["", "detached", "twice", "rounds"])
+def test_checks_of_an_adapted_layer(fault: str) -> None:
+    torch.manual_seed(0)
+    layer, x = _Lora(fault), torch.randn(2, 4, 5)
+    weight, merged = layer.base.weight.detach().clone(), (layer.base.weight + layer.update()).detach()
+    for name, check in {
+        "detached": lambda: adapter_checks.check_gradients(layer, x, merged, 3.0, "why", 1e-4),
+        "twice rounds": lambda: adapter_checks.check_merging(layer, x, x @ merged.T, merged, weight, "why", 1e-4),
+    }.items():
+        if fault and fault in name:
+            with pytest.raises(AssertionError, match="why"):
+                check()
+        else:
+            check()
+
+
+def test_checks_of_bytes_and_memory() -> None:
+    counts = {"linear": 64 * 256 * 8, "other": 10, "adapter": 3}
+    nf4 = 64 * 256 * 4 + 64 * 256 / 8 + 4 * 8
+    right = {"parameters": 131082, "trained": 3, "weights": nf4 + 20 + 12, "gradients": 12, "optimizer": 24}
+    adapter_checks.check_bytes(right, counts, "qlora", "why")
+    with pytest.raises(AssertionError, match=r"why, optimizer: 24\.0 expected, got 36\.0"):
+        adapter_checks.check_bytes(right | {"optimizer": 36}, counts, "qlora", "why")
+    with pytest.raises(AssertionError, match="why, trained"):
+        adapter_checks.check_bytes(right, counts, "full", "why")
+    with pytest.raises(AssertionError, match="bytes a weight"):
+        adapter_checks.check_memory(_Lora(""), torch.ones(2, 5), 30, 0, "why")
+
+
+def test_checks_of_scales() -> None:
+    code8, absmax = adapter_oracles.dynamic_code(), torch.rand(300, generator=torch.Generator().manual_seed(0))
+
+    def right(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        blocks = nn.functional.pad(absmax - absmax.mean(), (0, -len(absmax) % 256)).view(-1, 256)
+        largest = blocks.abs().amax(1)
+        shares = (blocks / largest.clamp(min=1e-30)[:, None]).flatten()[: len(absmax)]
+        return (shares[:, None] - code8).abs().argmin(1).to(torch.uint8), largest, absmax.mean()
+
+    def shifted(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        codes, largest, mean = right(absmax, code8)
+        return (codes // 2, largest, mean)
+
+    def long(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        codes, largest, mean = right(absmax, code8)
+        return (codes.long(), largest, mean)
+
+    def over(absmax: torch.Tensor, code8: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        absmax -= 1
+        return right(absmax, code8)
+
+    want, equal = adapter_oracles.bnb_scales(absmax), torch.full((3,), 0.5)
+    adapter_checks.check_scales(right, absmax, code8, want)
+    adapter_checks.check_scales(right, equal, code8, equal)
+    for wrong, says in {shifted: "nearest value", long: "type and number", over: "changed the"}.items():
+        with pytest.raises(AssertionError, match=says):
+            adapter_checks.check_scales(wrong, absmax.clone(), code8, want)
+    with pytest.raises(AssertionError, match="0 / 0 is NaN"):
+        adapter_checks.check_scales(shifted, equal, code8, equal)
+
+
+def test_follow_is_fit_and_two_scores(austen: tuple[Any, Any, torch.Tensor]) -> None:
+    model, tokenizer, pages = austen
+    own = deepcopy(model)
+    batch, prose = fine_tuning.sft_batch(bank_questions()[0][:2], tokenizer), fine_tuning.prose_batch(pages[:1])
+    curve, path = fine_tuning.follow(own, [batch] * 11, 1e-3, 1, batch, prose)
+    assert len(curve) == 11
+    assert path[0] == (fine_tuning.score(model, batch)[0], fine_tuning.score(model, prose)[0])
+    assert len(path) == 2
+    assert path[1][0] < path[0][0]
 
 
 def test_oracles_agree_with_plain_formulas() -> None:

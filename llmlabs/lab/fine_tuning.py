@@ -122,6 +122,31 @@ def score(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[float, float]:
     return loss, 1 - len(wrong) / len(batch["labels"])
 
 
+def follow(
+    model: Any,
+    batches: Sequence[Mapping[str, torch.Tensor]],
+    lr: float,
+    warmup: int,
+    new: Mapping[str, torch.Tensor],
+    old: Mapping[str, torch.Tensor],
+) -> tuple[list[float], list[tuple[float, float]]]:
+    """`fit`, and on the way what is learned and forgotten.
+
+    Args:
+        model, batches, lr, warmup: as for `fit`.
+        new, old: held-out batches, of the task that is learned and of what the model knew before.
+
+    Returns:
+        (the loss of each step, the losses on (new, old) at the start and after every tenth step).
+    """
+    curve, path = list[float](), [(score(model, new)[0], score(model, old)[0])]
+    for step, loss in enumerate(fit(model, batches, lr, warmup), 1):
+        curve.append(loss)
+        if step % 10 == 0:
+            path.append((score(model, new)[0], score(model, old)[0]))
+    return curve, path
+
+
 def write_queries(model: Any, tokenizer: Any, questions: Sequence[Question]) -> list[str]:
     """What a model answers, by greedy decoding."""
     end = tokenizer.eos_token_id
@@ -343,7 +368,7 @@ def assert_near(got: torch.Tensor, want: torch.Tensor, why: str, share: float = 
 
 
 def check_start(layer: torch.nn.Module, inputs: int, outputs: int, r: int) -> None:
-    """Raise AssertionError unless a new LoRA layer of the notebook trains A and B alone, B is 0, and A random.
+    """Raise AssertionError unless a new LoRA layer trains A and B alone, both float32, B is 0, and A random.
 
     Args:
         layer: as it was made, with the parameters `A` (r, inputs) and `B` (outputs, r).
@@ -353,6 +378,8 @@ def check_start(layer: torch.nn.Module, inputs: int, outputs: int, r: int) -> No
     expected = {"A": (r, inputs), "B": (outputs, r)}
     if shapes != expected:
         raise AssertionError(f"{why}: {expected} should be trained and nothing else, got {shapes}")
+    if types := {str(start[name].dtype) for name in "AB"} - {"torch.float32"}:
+        raise AssertionError(f"{why}: A and B should be float32 whatever the base has, got {types}")
     if start["B"].any():
         raise AssertionError(f"{why}: B should start at 0, so that the layer starts as its base")
     a = start["A"] * inputs**0.5
@@ -382,15 +409,40 @@ def logits_of(model: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 @inside_submission
+def not_copied(function: Callable[[Any], Mapping[str, torch.Tensor]], module: torch.nn.Module) -> str:
+    """What keeps a tensor of `function(module)` from being a copy of a parameter for good; "" if nothing does."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+    for name, tensor in function(module).items():
+        if tensor.untyped_storage().data_ptr() in own:
+            return f"{name} lies in the same memory as the model's parameter, and will change with it"
+        if tensor.requires_grad:
+            return f"{name} requires a gradient"
+    return ""
+
+
+@inside_submission
 def held_bytes(module: torch.nn.Module) -> int:
-    """The bytes of all tensors that a module and those within it hold, as parameters, buffers or plain attributes."""
+    """The bytes of all tensors that a module holds: parameters, buffers, attributes, those in lists and modules too."""
     import torch
 
     found: dict[int, int] = {}
-    for part in module.modules():
-        for value in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
-            if isinstance(value, torch.Tensor):
-                found[value.data_ptr()] = value.nbytes
+    seen: set[int] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            storage = value.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+        elif id(value) not in seen:
+            seen.add(id(value))
+            inner = vars(value) if isinstance(value, torch.nn.Module) else value
+            if isinstance(inner, Mapping):
+                inner = inner.values()
+            elif not isinstance(inner, list | tuple | set):
+                return
+            for one in inner:
+                look(one)
+
+    look(module)
     return sum(found.values())
 
 

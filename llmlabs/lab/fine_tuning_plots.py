@@ -71,10 +71,10 @@ def plot_codes(weight: torch.Tensor, codes: Mapping[str, torch.Tensor], block: i
 def plot_forgetting(paths: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     """The way of each method: (loss on the new task, loss on the old text), every ten steps."""
     _, ax = plt.subplots(figsize=(8, 3.4))
-    for (name, path), style in zip(paths.items(), ("-o", "-s", "-D", ":^"), strict=False):
+    for (name, path), style in zip(paths.items(), ("-o", "-s", "-v", "-D", ":^"), strict=False):
         ax.plot(*zip(*path, strict=True), style, label=name)
     ax.invert_xaxis()
-    ax.set_title("Who learns more forgets more; 4 bits change little")
+    ax.set_title("Full fine-tuning learns most and forgets most; 4 bits change little")
     ax.set(xlabel="loss on held-out questions (nats a token; right is better)", ylabel="loss on Austen (nats a token)")
     ax.legend(fontsize=9)
     plt.show()

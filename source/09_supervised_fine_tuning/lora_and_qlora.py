@@ -34,7 +34,7 @@ from numpy.testing import assert_raises
 from torch import Tensor, bfloat16, float16, float32, nn
 from torch.nn import functional
 
-from llmlabs.lab import adapter_oracles, fine_tuning, fine_tuning_plots
+from llmlabs.lab import adapter_checks, adapter_oracles, fine_tuning, fine_tuning_plots
 from llmlabs.lab.bank_sql import SCHEMA, bank_database, bank_questions, rows_of
 from llmlabs.lab.data import austen
 from llmlabs.lab.fine_tuning import assert_near, fit, score, sft_batch
@@ -43,7 +43,7 @@ from llmlabs.lab.oracles import tiny_llama
 from llmlabs.lab.pieces import own_pieces
 from llmlabs.lab.plotting import use_course_style
 from llmlabs.lab.reference import lora_and_qlora as reference
-from llmlabs.lab.testing import gradient_of, inside, load_parameters, parameter_gradients, parameters_of, seed
+from llmlabs.lab.testing import gradient_of, inside, load_parameters, parameters_of, seed
 
 use_course_style()
 torch.manual_seed(0)
@@ -77,7 +77,8 @@ class LoRALinear(nn.Module):
     """A frozen linear layer, `self.base`, with a trainable low-rank update times alpha / r, where r is at least 1.
 
     Only the parameters `self.A` (r, in) and `self.B` (out, r) are trained; weight and bias (if any) of the base are frozen.
-    A and B are float32 whatever the base has. At first A is uniform between -1/sqrt(in) and 1/sqrt(in), and B is 0.
+    A and B are float32 whatever the base has, and on its device. At first A is uniform between -1/sqrt(in) and 1/sqrt(in),
+    and B is 0.
     """
 
     def __init__(self, base: nn.Linear, r: int, alpha: float) -> None:
@@ -134,7 +135,7 @@ for b in changed:
 # Tested here: start of A and B, what is trained, outputs and merged weights against PEFT, gradients, dtypes, exact unmerging.
 ### BEGIN HIDDEN TESTS
 rng = torch.Generator().manual_seed(seed("lora-linear-properties"))
-fine_tuning.check_start(LoRALinear(inside(nn.Linear, 300, 200), 100, 1.0), 300, 200, 100)
+fine_tuning.check_start(LoRALinear(inside(nn.Linear, 300, 200, dtype=bfloat16), 100, 1.0), 300, 200, 100)
 # bfloat16 has 8 significant bits, and a few roundings add up; float32 sums of 5 terms are good to 1e-6
 for r, alpha, dtype, share in ((3, 4.0, float32, 1e-5), (2, 16.0, float32, 1e-5), (3, 8.0, bfloat16, 0.04)):
     w, a, b, x = (torch.randn(s, generator=rng) for s in ((6, 5), (r, 5), (6, r), (2, 4, 5)))
@@ -142,17 +143,11 @@ for r, alpha, dtype, share in ((3, 4.0, float32, 1e-5), (2, 16.0, float32, 1e-5)
     layer = LoRALinear(inside(nn.Linear, 5, 6, dtype=dtype), r, alpha)
     load_parameters(layer, {"A": a, "B": b, "base.weight": w, "base.bias": bias})
     out, merged = adapter_oracles.peft_lora(x.float(), w.float(), a, b, alpha)
-    out, got, dtypes = out + bias.float(), layer(x), {n: p.dtype for n, p in parameters_of(layer).items()}
-    assert dtypes["A"] == dtypes["B"] == float32, f"{why}: A and B should be float32, got {dtypes}"
+    out, got = out + bias.float(), layer(x)
     assert got.dtype == dtype, f"{why}: outputs of x's dtype expected, got {got.dtype}"
     assert_near(got, out, f"{why}, against PEFT: bias kept? alpha / r?", share)
-    assert_near(gradient_of(layer, x)[0], merged.sum(0).expand(2, 4, 5), f"{why}: gradient by x", share)
-    for change, weight in ((layer.merge, merged), (layer.merge, merged), (layer.unmerge, w), (layer.unmerge, w)):
-        change()
-        got = parameters_of(layer)["base.weight"]
-        assert_near(got, weight, f"{why}: weight after merge, a second merge, unmerge, a second unmerge", share)
-        assert_near(layer(x), out, f"{why}: merged or not, the outputs should be the same", share)
-    assert torch.equal(got, w), f"{why}: unmerge should restore the weight bit for bit; subtracting rounds"
+    adapter_checks.check_gradients(layer, x, merged, alpha / r, why, share)
+    adapter_checks.check_merging(layer, x, out, merged, w, why, share)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -173,7 +168,7 @@ for times in (1, 10, 100):
 #
 # ## 2. Which matrices, which rank?
 #
-# A transformer has many linear layers. Each layer of Llama, and of SmolLM2, has seven: `q_proj`, `k_proj`, `v_proj`, `o_proj` in the attention and `gate_proj`, `up_proj`, `down_proj` in the feed-forward part. Hu et al. adapted only the attention; with a fixed number of parameters they found a small rank on several matrices better than a large rank on one (sections 4.2, 7.1). Dettmers et al. 2023 found that LoRA reaches full fine-tuning only when *all* linear layers have an adapter, and that the rank then matters little (QLoRA, section 4). At the end you will see both with your own eyes.
+# A transformer has many linear layers. Each layer of Llama, and of SmolLM2, has seven: `q_proj`, `k_proj`, `v_proj`, `o_proj` in the attention and `gate_proj`, `up_proj`, `down_proj` in the feed-forward part. Hu et al. adapted only the attention; with a fixed number of parameters they found a small rank on several matrices better than a large rank on one (sections 4.2, 7.1). Dettmers et al. 2023 found that LoRA reaches full fine-tuning only when *all* linear layers have an adapter, and that the rank then matters little (QLoRA, section 4). Section 8 lets a rank of 2 on all seven compete with a rank of 16 on two of them.
 #
 # To put LoRA into a model that somebody else has written, walk over its modules, and put a `LoRALinear` in the place of each `nn.Linear` that is meant. A module is known by its path, such as `model.layers.0.self_attn.q_proj`; its parent is the module at the path without the last part.
 #
@@ -204,7 +199,7 @@ def add_lora(model: nn.Module, targets: Sequence[str], r: int, alpha: float) -> 
         The number of parameters that are trained now.
 
     Raises:
-        ValueError: if no linear layer has the name of one of the targets. The model is then unchanged.
+        ValueError: if one of the targets is the name of no linear layer. The model is then unchanged.
     """
     ### BEGIN SOLUTION
     linear = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)]
@@ -247,7 +242,7 @@ assert saved == expected, f"adapter_tensors, the example by hand: {expected} exp
 # %% nbgrader={"grade": true, "grade_id": "lora-inject-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: which layers get adapters, all else frozen, PEFT loads what is saved, logits, copies, unknown names.
 ### BEGIN HIDDEN TESTS
-ids, draw = torch.tensor([[3, 1, 4, 15, 9, 26]]), seed("lora-inject-properties")
+ids, x, draw = torch.tensor([[3, 1, 4, 15, 9, 26]]), torch.ones(2), seed("lora-inject-properties")
 rng, plain = torch.Generator().manual_seed(draw), tiny_llama(draw)(input_ids=ids).logits
 for targets, r in ((["q_proj", "v_proj"], 2), (list(ALL_LINEAR), 4), (["up_proj"], 1)):
     model, why = inside(tiny_llama, draw), f"targets {targets}, r {r}"
@@ -258,16 +253,19 @@ for targets, r in ((["q_proj", "v_proj"], 2), (list(ALL_LINEAR), 4), (["up_proj"
     assert_near(fine_tuning.logits_of(model, ids), plain, f"{why}: while B is 0, no logit may change")
     load_parameters(model, {name: torch.randn(shape, generator=rng) / 5 for name, shape in expected.items()})
     logits, saved = fine_tuning.logits_of(model, ids), adapter_tensors(model)
-    load_parameters(model, {name: torch.zeros(shape) for name, shape in expected.items()})
     wrong = sorted(saved.keys() ^ {f"base_model.model.{n[:-1]}lora_{n[-1]}.weight" for n in expected})[:3]
     assert not wrong, f"{why}: saved names differ from PEFT's, for example {wrong}"
-    kept = all(tensor.any() and not tensor.requires_grad for tensor in saved.values())
-    assert kept, f"{why}: saved tensors should be copies without a gradient, which stay when the model moves on"
+    tied = fine_tuning.not_copied(adapter_tensors, model)
+    assert not tied, f"{why}: the saved tensors should be copies, without a gradient, but {tied}"
     by_peft = adapter_oracles.logits_with_adapter(draw, targets, r, 3.0 * r, saved, ids)
     assert_near(logits, by_peft, f"{why}: logits of PEFT with what you saved; r and alpha passed on?")
-for targets in (["proj"], ["q_proj", "w_proj"], ["norm"]):
-    model = inside(tiny_llama, 0)
-    with assert_raises(ValueError, msg=f"{targets}: a name of no linear layer should raise ValueError"):
+layer, own = inside(reference.LoRALinear, inside(nn.Linear, 4, 3), 2, 1.0), inside(nn.ParameterDict, {"kA": x, "C": x})
+model = inside(nn.ModuleDict, {"Block": inside(nn.ModuleDict, {"A": layer}), "own": own})
+saved, wanted = sorted(adapter_tensors(model)), [f"base_model.model.Block.A.lora_{n}.weight" for n in "AB"]
+assert saved == wanted, f"parameters Block.A.A, Block.A.B, own.kA, own.C: names {wanted} expected, got {saved}"
+for targets in (["proj"], ["self_attn"], ["q_proj", "w_proj"], ["norm"]):
+    model, why = inside(tiny_llama, 0), f"{targets}: a target that is the whole name of no linear layer"
+    with assert_raises(ValueError, msg=f"{why} should raise ValueError"):
         add_lora(model, targets, 2, 4.0)
     left = fine_tuning.trainable_shapes(model)
     assert "model.layers.0.self_attn.q_proj.weight" in left, f"{targets}: after the error the model should be as before"
@@ -277,7 +275,7 @@ for targets in (["proj"], ["q_proj", "w_proj"], ["norm"]):
 # **Use it.** All linear layers of SmolLM2 get an adapter of rank 8. The model still says the same as before: $B = 0$.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-attach", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-text = tokenizer(austen("emma")[200_000:202_000], return_tensors="pt").input_ids[:, :193].to(DEVICE)
+text = tokenizer(austen("emma")[200_000:202_000], return_tensors="pt").input_ids[:, :129].to(DEVICE)
 emma = fine_tuning.prose_batch(text)
 before = score(smol, emma)[0]
 with own_pieces(reference, globals()):
@@ -288,7 +286,7 @@ print(f"loss on a page of Emma: {before:.3f} nats a token before, {score(smol, e
 # %% [markdown]
 # ## 3. What fits on which GPU?
 #
-# Before you rent a GPU, count. Let $d$ be the width of the model (`hidden_size`), $f$ that of its feed-forward part (`intermediate_size`), $L$ the number of layers, $V$ the size of the vocabulary, $n_h$ and $n_{kv}$ the numbers of heads of queries and of keys, and $k = n_{kv} \cdot d / n_h$ the width of keys and values. A Llama has
+# Before you rent a GPU, count. Let $d$ be the width of the model (`hidden_size`), $f$ that of its feed-forward part (`intermediate_size`), $L$ the number of layers (`num_hidden_layers`), $V$ the size of the vocabulary (`vocab_size`), $n_h$ and $n_{kv}$ the numbers of heads of queries (`num_attention_heads`) and of keys (`num_key_value_heads`), and $k = n_{kv} \cdot d / n_h$ the width of keys and values. A Llama has
 #
 # | what | parameters |
 # |---|---|
@@ -316,7 +314,7 @@ def training_bytes(config: Mapping[str, Any], targets: Sequence[str], r: int, me
     """Count the parameters and bytes of fine-tuning a Llama, by the two tables above.
 
     Args:
-        config: the sizes, under the names of the text above, and tie_word_embeddings: whether the output layer is tied.
+        config: the sizes, under the names in the text above, and tie_word_embeddings: whether the output layer is tied.
         targets, r: which of the seven kinds of matrices get an adapter of rank r. With "full" there are no adapters.
         method: "full", "lora" or "qlora".
 
@@ -360,20 +358,15 @@ for method, r, expected in cases:
 # %% nbgrader={"grade": true, "grade_id": "lora-memory-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: counts against transformers and PEFT, tied or not, several targets; bytes of each method; wrong names.
 ### BEGIN HIDDEN TESTS
-rng, four = random.Random(seed("lora-memory-properties")), (4 + 8 / 64 + 32 / 16384) / 8
+rng = random.Random(seed("lora-memory-properties"))
 for tied, targets in ((True, ALL_LINEAR), (False, ["k_proj", "o_proj"]), (True, ["down_proj"]), (False, ["gate_proj"])):
     config = {"vocab_size": rng.randint(50, 99), "hidden_size": 24, "intermediate_size": rng.randint(30, 60)}
     config |= {"num_hidden_layers": rng.randint(2, 4), "num_attention_heads": 6, "num_key_value_heads": 2}
     n = adapter_oracles.llama_counts(config := config | {"tie_word_embeddings": tied}, targets, r := rng.randint(2, 5))
-    model, a = n["linear"] + n["other"], n["adapter"]
-    tables: dict = {"full": (model, 2 * model, 2 * model, 12 * model), "lora": (a, 2 * model + 4 * a, 4 * a, 8 * a)}
-    tables["qlora"] = (a, four * n["linear"] + 2 * n["other"] + 4 * a, 4 * a, 8 * a)
-    for method, expected in tables.items():
-        found, why = training_bytes(config, targets, r, method), f"{config}, targets {targets}, r {r}, {method}"
-        got = [found[part] for part in ("parameters", "trained", "weights", "gradients", "optimizer")]
-        off = max(abs(one - other) for one, other in zip(got, (model, *expected), strict=True))
-        assert off < 0.01, f"{why}: transformers and PEFT count {n}; {(model, *expected)} expected, got {found}"
-for targets, method in ((["w_proj"], "lora"), (["q_proj"], "half")):
+    for method in ("full", "lora", "qlora"):
+        why = f"{config}, targets {targets}, r {r}, {method}"
+        adapter_checks.check_bytes(training_bytes(config, targets, r, method), n, method, why)
+for targets, method in ((["w_proj"], "lora"), (["q_proj", "w_proj"], "full"), (["q_proj"], "half")):
     with assert_raises(ValueError, msg=f"targets {targets}, method {method!r} should raise ValueError"):
         training_bytes(config, targets, 2, method)
 ### END HIDDEN TESTS
@@ -438,22 +431,26 @@ tables = {"right": [(1,), (2,)], "swapped": [(2,), (1,)], "once": [(1,)], "refus
 cases = [("swapped", "right", True), ("once", "right", False), ("refused", "right", False)]
 ### BEGIN HIDDEN TESTS
 word = f"right{seed('lora-code-example')}"
-tables[word] = [(1,), (2,), (2,)]
-cases += [(word, "right", False), ("right", word, False), (word, word, True)]
+tables |= {word: [(1,), (2,), (2,)], "other twice": [(1,), (1,), (2,)]}
+cases += [(word, "right", False), ("right", word, False), ("other twice", word, False), (word, word, True)]
 ### END HIDDEN TESTS
 for query, gold, right in cases:
     got = same_answer(query, gold, tables.get)
     assert got == right, f"rows {tables[query]} where {tables[gold]} are right: {right} expected, got {got}"
 
 # %% nbgrader={"grade": true, "grade_id": "lora-code-properties", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-# Tested here: order with and without ORDER BY, repeated, missing and other rows, empty results, refused queries.
+# Tested here: order with and without ORDER BY, repeated, missing and other rows, mixed types, empty results, refused queries.
 ### BEGIN HIDDEN TESTS
-rows = [(i, f"t{i % 3}") for i in random.Random(seed("lora-code-properties")).sample(range(99), 5)]
+rows: list[tuple] = [(i, f"t{i % 3}") for i in random.Random(seed("lora-code-properties")).sample(range(99), 5)]
+rows[1:3] = [(None, "t1"), ("t2", 7)]  # rows of mixed types, which < cannot compare
 tables = {"select": rows, "SELECT x ORDER BY y": rows, "select x order by y": rows, "back": rows[::-1], "refused": None}
 tables |= {"twice": [*rows, rows[0]], "less": rows[1:], "empty": [], "other": [*rows[:4], (-1, "t1")]}
-for gold in ("select", "SELECT x ORDER BY y", "select x order by y"):
-    for query in ("select", "back", "refused", "twice", "less", "empty", "other"):
-        got, right = same_answer(query, gold, tables.get), query == "select" or (query, gold) == ("back", "select")
+tables |= {"SELECT border": rows, "columns": [row[::-1] for row in rows]}
+ordered = ("SELECT x ORDER BY y", "select x order by y")
+for gold in ("select", "SELECT border", *ordered):
+    for query in ("select", "back", "refused", "twice", "less", "empty", "other", "columns"):
+        got = same_answer(query, gold, tables.get)
+        right = tables[query] == rows or (query == "back" and gold not in ordered)
         why = f"gold {gold!r} gives {rows}, the query {tables[query]}: {right} expected, got {got}"
         assert got == right, f"{why}; does order count only with ORDER BY, and each row as often as it comes?"
 assert same_answer("empty", "empty", tables.get), "nothing found where gold finds nothing is right"
@@ -463,16 +460,16 @@ for query in ("select", "refused"):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: train.** The questions that are held out ask about topics that no training question mentions, so nothing can be learned by heart but the form. The first row below gives SmolLM2 the table and three examples in its prompt, which is what one tries before training anything (for six of the questions; the other rows are for twenty). Then come a few steps of LoRA on all linear layers, four questions each.
+# **Use it: train.** The questions that are held out ask about topics that no training question mentions, so nothing can be learned by heart but the form. The first row below gives SmolLM2 the table and three examples in its prompt, which is what one tries before training anything (for four of the questions; the other rows are for twelve). Then come a few steps of LoRA on all linear layers, four questions each.
 #
 # `fit` is the usual loop: AdamW on what requires a gradient. `score` needs no generation: greedy decoding gives exactly the gold query if, and only if, each of its tokens is the likeliest one after those before it, and one pass tells that for all tokens at once.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-train", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-(seen, held_out), STEPS = bank_questions(), 200 if SCALE == "gpu" else 12
+(seen, held_out), STEPS = bank_questions(), 200 if SCALE == "gpu" else 10
 print(f"{len(seen)} questions to train on; {len(held_out)} held out, such as\n{held_out[0].text}\n{held_out[0].sql}\n")
 shown = [next(q for q in seen if word in q.sql) for word in ("AVG", "DESC", "LIKE")]
 help_text = SCHEMA + "\n" + "".join(f"{fine_tuning.prompt(q)} {q.sql}\n" for q in shown)
-test_batch, few = sft_batch(held_out[:20], tokenizer), sft_batch(held_out[:6], tokenizer, help_text)
+test_batch, few = sft_batch(held_out[:12], tokenizer), sft_batch(held_out[:4], tokenizer, help_text)
 scores = {"table and 3 examples in the prompt": score(smol, few), "nothing in the prompt": score(smol, test_batch)}
 losses = list(fit(smol, [sft_batch(q, tokenizer) for q in fine_tuning.drawn(seen, STEPS, 4)], 2e-3, warmup=2))
 scores["nothing in the prompt, after LoRA"], after = score(smol, test_batch), score(smol, emma)[0]
@@ -596,6 +593,7 @@ for shape, block, dtype in (((64, 48), 64, float32), ((6, 128), 128, bfloat16), 
     found, wanted = (packed.dtype, len(packed), absmax.dtype), (torch.uint8, len(right), float32)
     assert found == wanted, f"{why}: type and number of bytes, type of absmax: {wanted} expected, got {found}"
     assert_near(absmax, scales, f"{why}: absmax of each block of consecutive weights")
+    assert absmax[0] == 0, f"{why}: absmax of a block of zeros: 0 expected, got {absmax[0]}"
     # a weight on the border of two codes may go either way by rounding: 1 byte in 1,000 is far more than chance
     wrong = (packed != right).float().mean()
     assert wrong < 1e-3, f"{why}: {wrong:.1%} of the bytes differ: nearest value? first code in the upper bits? zeros?"
@@ -624,12 +622,12 @@ fine_tuning_plots.plot_codes(matrix, {"NF4": nf4_code(), "even steps": torch.lin
 #
 # $$h = x\,\widetilde W^\top + b + \frac{\alpha}{r}\, x A^\top B^\top, \qquad \widetilde W = \mathrm{dequantise}(\text{codes})$$
 #
-# Rounding has no useful slope, but we need none: the codes are frozen. Only $x$, $A$ and $B$ want a gradient, and that of $x$ is $g\,\widetilde W$, plus what comes through the adapter, where $g = \partial L / \partial h$ has $h$'s shape. Here is the trap: write `functional.linear(x, W)`, and autograd keeps $\widetilde W$ until the backward pass, in *every* layer at once. The saved memory is gone. So forward and backward each make $\widetilde W$ anew, in a `torch.autograd.Function`.
+# Rounding has no useful slope, but we need none: the codes are frozen. Only $x$, $A$ and $B$ want a gradient, and that of $x$ is $g\,\widetilde W$, plus what comes through the adapter, where $g = \partial L / \partial h$ has $h$'s shape. Here is the trap: write `functional.linear(x, W)`, and autograd keeps $\widetilde W$ until the backward pass, in *every* layer at once. The saved memory is gone. So forward and backward each make $\widetilde W$ anew: in `FrozenProduct`, a `torch.autograd.Function`, whose backward pass you write yourself.
 #
 # **By hand.** Absmaxes $(1, 2, 3)$: $\mu = 2$, differences $(-1, 0, 1)$, absmax of that block (`absmax2`) 1. The values nearest to $-1$, 0 and 1 are $-0.993$, 0 and 1: back come $-0.993 \cdot 1 + 2 = 1.007$, 2 and 3.
 #
 # <details><summary>Hint 1</summary>The last block of 256 may be shorter: pad the differences with zeros, and cut the result to n. Zeros never raise an absmax.</details>
-# <details><summary>Hint 2</summary>Write a second class, <code>class FrozenProduct(torch.autograd.Function)</code>, with the static methods forward(ctx, x, layer) and backward(ctx, g). <code>ctx.layer = layer</code> remembers the module. Backward returns one gradient for each argument of forward: <code>g @ ctx.layer.weight()</code> for x, <code>None</code> for the layer. Bias and adapter stay outside of it; <code>FrozenProduct.apply(x, self)</code> calls it.</details>
+# <details><summary>Hint 2</summary>In FrozenProduct, <code>ctx.layer = layer</code> remembers the module. Its backward returns one gradient for each argument of forward: <code>grad @ ctx.layer.weight()</code> for x, <code>None</code> for the layer. Bias and adapter stay outside of it; <code>FrozenProduct.apply(x, self)</code> calls it.</details>
 # <details><summary>Hint 3</summary><code>register_buffer</code> keeps a tensor in a module without training it. Do not keep <code>base</code> itself: it holds the floats that you want to be rid of.</details>
 
 
@@ -655,11 +653,30 @@ def quantize_scales(absmax: Tensor, code8: Tensor) -> tuple[Tensor, Tensor, Tens
     ### END SOLUTION
 
 
+class FrozenProduct(torch.autograd.Function):
+    """FrozenProduct.apply(x, layer): x times the frozen weight of a QLoRALinear, for its forward. Not tested by itself."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: "QLoRALinear") -> Tensor:
+        """x (..., in) -> (..., out), of x's dtype; ctx keeps the layer, never its weight in floats."""
+        ### BEGIN SOLUTION
+        ctx.layer = layer
+        return x @ layer.weight().to(x.dtype).T
+        ### END SOLUTION
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """grad, the gradient by the product, (..., out) -> (the gradient by x, None for the layer)."""
+        ### BEGIN SOLUTION
+        return grad @ ctx.layer.weight().to(grad.dtype), None
+        ### END SOLUTION
+
+
 class QLoRALinear(nn.Module):
     """A linear layer in NF4, in blocks of 64, with double quantisation by code8, and an update as in LoRALinear.
 
     Of base, a float32 or bfloat16 layer, only the bias, if any, is kept, and frozen. The parameters `self.A` and `self.B`
-    are trained; r, alpha, their shapes and their start are those of LoRALinear. Beside A, B, bias and code8 the layer holds
+    are trained; r, alpha, their shapes, type and start are those of LoRALinear. Beside A, B, bias and code8 the layer holds
     at most 0.53 bytes for each weight. Use reference.quantize_nf4 and reference.dequantize_nf4.
     """
 
@@ -693,22 +710,6 @@ class QLoRALinear(nn.Module):
         ### END SOLUTION
 
 
-### BEGIN SOLUTION
-class FrozenProduct(torch.autograd.Function):
-    """x (..., in) times the weight of a QLoRALinear; ctx keeps the layer, never its weight in floats; grad is (..., out)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: QLoRALinear) -> Tensor:
-        ctx.layer = layer
-        return x @ layer.weight().to(x.dtype).T
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad @ ctx.layer.weight().to(grad.dtype), None
-
-
-### END SOLUTION
-
 # %% nbgrader={"grade": true, "grade_id": "lora-qlora-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 code8, sizes = adapter_oracles.dynamic_code(), [1.0]
 ### BEGIN HIDDEN TESTS
@@ -725,40 +726,32 @@ for c in sizes:
 ### BEGIN HIDDEN TESTS
 rng, code8 = torch.Generator().manual_seed(seed("lora-qlora-properties")), adapter_oracles.dynamic_code()
 for absmax in (torch.rand(700, generator=rng), torch.rand(256, generator=rng), torch.full((3,), 0.5)):
-    given, n, (codes, absmax2, mean) = absmax.clone(), len(absmax), quantize_scales(absmax, code8)
-    found, wanted = (codes.dtype, len(codes), len(absmax2)), (torch.uint8, n, -(-n // 256))
-    assert torch.equal(absmax, given), "quantize_scales changed the absmaxes"
-    assert found == wanted, f"{n} absmaxes: type and number of codes, number of absmax2: {wanted}, got {found}"
-    back = code8[codes.int()] * absmax2.repeat_interleave(256)[:n] + mean
-    # one value in 200 may lie on a border and go either way by rounding
-    off = 1 - ((back - adapter_oracles.bnb_scales(absmax)).abs() < 1e-6).float().mean()
-    assert off < 0.005, f"{n} absmaxes: {off:.1%} differ from bitsandbytes: minus mean? blocks of 256? nearest? 0 / 0?"
-for bias, dtype, r, alpha, share in ((True, float32, 2, 6.0, 3e-3), (False, bfloat16, 3, 3.0, 0.03)):
-    w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, 256), (r, 256), (192, r)))
-    base, why = inside(nn.Linear, 256, 192, bias=bias), f"256 inputs, 192 outputs, r {r}, alpha {alpha}, {dtype}"
-    load_parameters(base, {"weight": w} | ({"bias": w[:, 0]} if bias else {}))
+    adapter_checks.check_scales(quantize_scales, absmax, code8, adapter_oracles.bnb_scales(absmax))
+cases = [(256, True, float32, float32, 2, 6.0), (200, False, bfloat16, bfloat16, 3, 3.0)]
+for inputs, bias, kind, dtype, r, alpha in [*cases, (256, True, float32, bfloat16, 2, 1.0)]:
+    why, share = (
+        f"{inputs} inputs, 192 outputs, r {r}, alpha {alpha}, {kind}, x {dtype}",
+        3e-3 if dtype == float32 else 0.03,
+    )
+    w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, inputs), (r, inputs), (192, r)))
+    base, w = inside(nn.Linear, inputs, 192, bias=bias, dtype=kind), w.to(kind).float()
+    load_parameters(base, {"weight": w.to(kind)} | ({"bias": w[:, 0]} if bias else {}))
     layer = QLoRALinear(base, r, alpha, code8)
-    fine_tuning.check_start(layer, 256, 192, r)
+    fine_tuning.check_start(layer, inputs, 192, r)
     load_parameters(layer, {"A": a, "B": b})
-    frozen, scale, x = adapter_oracles.bnb_round_trip(w), alpha / r, torch.randn(2, 3, 256, generator=rng).to(dtype)
+    frozen, scale, x = adapter_oracles.bnb_round_trip(w), alpha / r, torch.randn(2, 3, inputs, generator=rng).to(dtype)
     # where a code differs from bitsandbytes' by rounding, one block does by 1 %, and an output by 1e-3 of the largest
+    assert layer.weight().dtype == float32, f"{why}: weight() should be float32, got {layer.weight().dtype}"
     assert_near(layer.weight(), frozen, f"{why}: weight() against bitsandbytes' NF4 with double quantisation", 0.02)
-    total, got, sums = frozen + scale * b @ a, layer(x), x.float().sum((0, 1))
+    total, got = frozen + scale * b @ a, layer(x)
     assert got.dtype == dtype, f"{why}: outputs of x's dtype expected, got {got.dtype}"
     assert_near(got, x.float() @ total.T + (w[:, 0] if bias else 0), f"{why}: x W' + x A' B' alpha / r + bias", share)
-    assert_near(gradient_of(layer, x)[0], total.sum(0).expand(2, 3, 256), f"{why}: gradient by x", share)
-    slopes = parameter_gradients(layer, x)
-    for name, want in {"A": scale * b.sum(0)[:, None] * sums, "B": scale * (a @ sums).expand(192, r)}.items():
-        assert_near(slopes[name], want, f"{why}: gradient by {name}", share)
-    own, n = 4 * (r * 448 + 192 * bias) + code8.nbytes, w.numel()
-    held, kept = (fine_tuning.held_bytes(layer) - own) / n, fine_tuning.bytes_kept_for_backward(layer, x)
-    assert held <= 0.53, f"{why}: beside A, B, bias and code8 it holds {held:.2f} bytes a weight, at most 0.53 expected"
-    limit = 0.6 * n + 3 * own + 4 * x.nbytes  # codes may be kept, floats may not
-    assert kept < limit, f"{why}: autograd keeps {kept} bytes, under {limit:.0f} expected: a float weight?"
+    adapter_checks.check_gradients(layer, x, total, scale, why, share)
+    adapter_checks.check_memory(layer, x, w.numel(), code8.nbytes + 4 * 192 * bias, why)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come six more steps of training, on the rounded weights. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
+# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come four more steps of training, on the rounded weights. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-quantise", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 code8 = adapter_oracles.dynamic_code().to(DEVICE)
@@ -769,12 +762,12 @@ for module in adapted:
 held = fine_tuning.held_bytes(four_bits) - code8.nbytes - 4 * sum(weight.shape), adapter_oracles.bnb_bytes(weight.cpu())
 print("bits for a weight of the last matrix, yours and bitsandbytes:", [round(8 * n / weight.numel(), 3) for n in held])
 scores = {"bfloat16": (new, tuned, after), "NF4": (*score(smol, test_batch), score(smol, emma)[0])}
-more = fine_tuning.drawn(seen, STEPS + 6, 4)[STEPS:]
+more = fine_tuning.drawn(seen, STEPS + 4, 4)[STEPS:]
 list(fit(smol, [sft_batch(q, tokenizer) for q in more], 5e-4, warmup=1))
-scores["NF4, 6 more steps"] = (*score(smol, test_batch), score(smol, emma)[0])
+scores["NF4, 4 more steps"] = (*score(smol, test_batch), score(smol, emma)[0])
 for name, (loss, exact, prose) in scores.items():
     print(f"base in {name:>17}: loss {loss:.3f}, {exact:4.0%} word for word; on Emma {prose:.2f} nats a token")
-assert scores["NF4, 6 more steps"][0] < 0.7 * scores["NF4"][0], "training should repair much of the rounding"
+assert scores["NF4, 4 more steps"][0] < 0.7 * scores["NF4"][0], "training should repair much of the rounding"
 
 # %% [markdown]
 # *Think:* a small model has little to spare, so rounding costs it much; QLoRA reports next to no loss for 7 billion parameters and more. Why must an adapter that will be served on a 4-bit base also be *trained* on it?
@@ -796,7 +789,7 @@ assert scores["NF4, 6 more steps"][0] < 0.7 * scores["NF4"][0], "training should
 
 # %% nbgrader={"grade": false, "grade_id": "lora-family", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
 def bottleneck(h: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """Houlsby's adapter: h (..., d), down = D (m, d), up = U (d, m) -> (..., d)."""
+    """Houlsby's adapter: h (..., d), down = D (m, d), up = U (d, m) -> (..., d). h is not changed."""
     ### BEGIN SOLUTION
     return h + (h @ down.T).relu() @ up.T
     ### END SOLUTION
@@ -821,7 +814,10 @@ def dora(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, magnitude: Tensor, sca
 
 
 def importance(triplet: list[Tensor], slopes: list[Tensor]) -> Tensor:
-    """AdaLoRA: triplet = [P (out, r), lambda (r,), Q (r, in)] of a matrix, slopes: their gradients -> importances (r,)."""
+    """AdaLoRA: triplet = [P (out, r), lambda (r,), Q (r, in)] of a matrix, slopes: their gradients -> importances (r,).
+
+    No tensor is changed.
+    """
     ### BEGIN SOLUTION
     p, values, q = ((w * g).abs() for w, g in zip(triplet, slopes, strict=True))
     return values + p.mean(dim=0) + q.mean(dim=1)
@@ -841,13 +837,15 @@ for c in sizes:
     assert_near(got, torch.tensor([3 * c, 2 * c + 2]), f"importance, the example by hand, but lambda = ({c}, {2 * c})")
 
 # %% nbgrader={"grade": true, "grade_id": "lora-family-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-# Tested here: each on larger inputs against PEFT or its formula, and DoRA's gradients.
+# Tested here: each on larger inputs against PEFT or its formula, DoRA's gradients, inputs unchanged.
 ### BEGIN HIDDEN TESTS
 rng = torch.Generator().manual_seed(seed("lora-family-properties"))
 x, w, a, b, m, up = (torch.randn(s, generator=rng) for s in ((2, 3, 5), (6, 5), (2, 5), (6, 2), (6,), (5, 6)))
 assert_near(ia3(x, w, m), adapter_oracles.peft_ia3(x, w, m), "ia3 against PEFT, W (6, 5): are the outputs scaled?")
 want = x + functional.linear(functional.relu(functional.linear(x, w)), up)
+given = x.clone()
 assert_near(bottleneck(x, w, up), want, "bottleneck, d 5, m 6: residual path? ReLU in the middle?")
+assert torch.equal(x, given), "bottleneck changed h: return a new tensor"
 for scale in (0.5, 3.0):
     out, slopes = adapter_oracles.peft_dora(x, w, a, b, m, 2 * scale)
     why = f"dora against PEFT, W (6, 5), r 2, scale {scale}"
@@ -858,7 +856,9 @@ sets = [[torch.randn(s, generator=rng) for s in ((4, 3), (3,), (3, 5))] for _ in
 (p, v, q), (dp, dv, dq) = sets
 want = [abs(v[i] * dv[i]) + sum(abs(p[:, i] * dp[:, i])) / 4 + sum(abs(q[i] * dq[i])) / 5 for i in range(3)]
 why = "importance, P (4, 3), Q (3, 5): |w times gradient|; a column of P, a row of Q, for each triplet? means?"
+given = deepcopy(sets)
 assert_near(importance(*sets), torch.stack(want), why)
+assert all(map(torch.equal, sets[0] + sets[1], given[0] + given[1])), "importance changed what it was given"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -879,29 +879,31 @@ for name, number in (table | {"IA3 on keys, values, down": layers * (2 * k + f)}
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-compare", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 little, words, pages = fine_tuning.austen_model(600 if SCALE == "gpu" else 150)
-order, prose, questions = fine_tuning.drawn(seen, 30, 8), fine_tuning.prose_batch(pages), sft_batch(held_out, words)
+order, questions = fine_tuning.drawn(seen, 30, 8), sft_batch(held_out, words)
+prose = fine_tuning.prose_batch(pages[:32])
 batches, paths, curves, start = [sft_batch(batch, words) for batch in order], {}, dict[str, list[float]](), {}
-runs = {"full": (0, ()), "LoRA, r 2, q and v": (2, ("q_proj", "v_proj"))}
+runs = {"full": (0, ()), "LoRA, r 16, q and v": (16, ("q_proj", "v_proj")), "LoRA, r 2, all": (2, ALL_LINEAR)}
 for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, r 16, all": (16, ALL_LINEAR)}).items():
-    model, curves[name], _ = deepcopy(little), [], torch.manual_seed(0)
+    model, _ = deepcopy(little), torch.manual_seed(0)
     with own_pieces(reference, globals()):
         trained = add_lora(model, targets, r, 2.0 * r) if r else model.num_parameters()
         if name.startswith("QLoRA"):
+            torch.manual_seed(0)  # so that A starts as LoRA's does
             fine_tuning.replace_layers(model, LoRALinear, lambda old: QLoRALinear(old.base, 16, 32.0, code8.cpu()))
-        start[name], paths[name] = adapter_tensors(model), [(score(model, questions)[0], score(model, prose)[0])]
-        for step, loss in enumerate(fit(model, batches, 1e-2 if r else 3e-3, warmup=4), 1):
-            curves[name].append(loss)
-            if step % 10 == 0:
-                paths[name].append((score(model, questions)[0], score(model, prose)[0]))
+        start[name] = adapter_tensors(model)
+        curves[name], paths[name] = fine_tuning.follow(model, batches, 1e-2 if r else 3e-3, 4, questions, prose)
     learned, forgotten = paths[name][0][0] - paths[name][-1][0], paths[name][-1][1] - paths[name][0][1]
-    print(f"{name:>18}: {trained:7,} trained; SQL learned {learned:.2f}, Austen forgotten {forgotten:.2f} nats a token")
+    print(f"{name:>19}: {trained:7,} trained; SQL learned {learned:.2f}, Austen forgotten {forgotten:.2f} nats a token")
 fine_tuning_plots.plot_forgetting(paths)
-full, small, large, four_bits = (path[-1] for path in paths.values())
-assert full[0] < large[0] < small[0] and full[1] > max(large[1], small[1]) + 0.3, "full learns most and forgets most"
+full, two, small, large, four_bits = (path[-1] for path in paths.values())
+assert full[0] < large[0] < small[0] < two[0], "full should learn most, and rank 2 on all more than rank 16 on two"
+assert full[1] > max(large[1], small[1], two[1]) + 0.3, "full fine-tuning should forget most"
 assert abs(four_bits[0] - large[0]) < 0.5, "QLoRA should learn about what LoRA of the same rank learns"
 
 # %% [markdown]
-# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, a dozen steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
+# **Which matrices, which rank?** Rank 2 on all seven kinds of matrices learns 1.51 nats a token; rank 16 on `q_proj` and `v_proj` alone has nearly twice as many parameters, learns 1.31 and forgets a little more. Rank 16 on all seven, with eight times the parameters of rank 2, gets from 1.51 to 1.75. So give every linear layer its adapter first, and then think about the rank. (This is one model, one seed and one learning rate for all adapters: an illustration of what the papers measured, not a proof.) QLoRA starts from the same $A$ as LoRA of its rank, and stays close to it.
+#
+# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, ten steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
 #
 # **The same by TRL.** Nobody writes `fit` for a living. TRL's `SFTTrainer` takes prompts and completions as text, does what `sft_batch` and `fit` do, and with PEFT's `LoraConfig` what `add_lora` does. Given the same data in the same order and the same start of $A$, it must reach the same loss, step by step.
 
@@ -925,7 +927,7 @@ if SCALE == "gpu":
     losses = fine_tuning.trl_losses(big, its_tokenizer, texts, 8, 2e-4, 10, config, **options)
     print(f"{big.get_memory_footprint() / 1e9:.1f} GB; loss {losses[0]:.2f} at step 1, {losses[-1]:.2f} at the end")
 else:
-    print('skipped: Code Llama 7B in 4 bits needs a GPU with 12 GB, the public hub and SCALE = "gpu"')
+    print('skipped: Code Llama 7B in 4 bits needs a GPU, the public hub and SCALE = "gpu"')
 
 # %% [markdown]
 # ## Recap
