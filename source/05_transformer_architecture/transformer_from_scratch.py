@@ -464,10 +464,7 @@ for name, layer in (("batch norm", nn.BatchNorm1d(8)), ("layer norm", LayerNorm(
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-seq2seq", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
 class Block(nn.Module):
-    """A layer of the encoder, or of the decoder if `cross`, with attention `heads`, pre- or post-norm (`pre_norm`).
-
-    Its feed-forward layer is that of 2017: linear2 of the ReLU of linear1, without biases.
-    """
+    """A layer of the encoder, or decoder if `cross`: attention `heads`, linear2(relu(linear1)); pre- or post-norm (`pre_norm`)."""
 
     def __init__(self, dim: int, heads: int, cross: bool = False, pre_norm: bool = True, dropout: float = 0.0):
         super().__init__()

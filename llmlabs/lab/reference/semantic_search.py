@@ -59,7 +59,7 @@ def search(
         allowed: booleans of shape (N,), which documents may be found; None: all. Nothing is changed.
 
     Returned are (scores, ids), each of shape (Q, k): best first, of equal scores the smaller id first. Where fewer than
-    k documents are allowed, the places left at the end hold the score -inf and the id -1, as FAISS does it.
+    k documents are allowed, the places left at the end hold the score -inf and the id -1 (FAISS's id, too).
     """
     scores = similarities(queries, vectors, metric)
     if allowed is not None:

@@ -127,7 +127,7 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """A layer of the encoder, or of the decoder if `cross`, with attention `heads`, pre- or post-norm (`pre_norm`)."""
+    """A layer of the encoder, or decoder if `cross`: attention `heads`, linear2(relu(linear1)); pre- or post-norm (`pre_norm`)."""
 
     def __init__(self, dim: int, heads: int, cross: bool = False, pre_norm: bool = True, dropout: float = 0.0):
         super().__init__()
