@@ -6,7 +6,7 @@ import copy
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,13 @@ from llmlabs.lab.testing import inside, load_parameters, parameters_of
 
 Floats = NDArray[np.float64]
 Triples = tuple[list[list[int]], list[list[int]], list[list[int]]]
+
+
+_PARTS = (
+    "inputs: a start before each document? places left over at the end only, with `start`, as few as possible?",
+    "targets: the next token of the stream, also in the next block? a start at the end? -100 in places left over?",
+    "numbers: a start belongs to the document that it begins, also to an empty one? -1 in places left over?",
+)
 
 
 def packed(documents: list[list[int]], length: int, start: int) -> Triples:
@@ -36,6 +43,11 @@ def packed(documents: list[list[int]], length: int, start: int) -> Triples:
         rows[1].append([[*tokens, start][i + 1] if i < len(tokens) else -100 for i in places])
         rows[2].append([owners[i] if i < len(tokens) else -1 for i in places])
     return rows
+
+
+def packing(documents: list[list[int]], length: int, start: int) -> list[tuple[list[list[int]], str]]:
+    """The same, each part with what to ask if it is wrong."""
+    return [*zip(packed(documents, length, start), _PARTS, strict=True)]
 
 
 def visible_pairs(numbers: Tensor, prefix: Tensor | None) -> Tensor:
@@ -73,14 +85,14 @@ def masking_figures(mask_tokens: Callable[..., tuple[Tensor, Tensor]], seed: int
         "differences between two calls with the same generator": _count(again[0] != inputs, again[1] != targets),
     }
     return counts | {
-        "share of other tokens that another generator chooses": (other[1] != targets).double().mean().item(),
         "share of the maskable tokens that are chosen": chosen[maskable].double().mean().item(),
         "share of the chosen that became the mask": (now == 1).double().mean().item(),
         "share of the chosen that stayed": (now == was).double().mean().item(),
         "how often the random token was number 0": randoms[0].item(),
         "how often the rarest of the other random tokens came": randoms[2:].min().item(),
         "how often the commonest of the other random tokens came": randoms[2:].max().item(),
-        "standard deviation of the chosen tokens in a row": chosen.sum(1).double().std().item(),
+        "standard deviation of how many of a row are chosen, each on its own": chosen.sum(1).double().std().item(),
+        "share of other tokens that another generator chooses": (other[1] != targets).double().mean().item(),
     }
 
 
@@ -131,6 +143,12 @@ def pair_figures(sentence_pairs: Callable[..., list[tuple[str, str, bool]]], see
         "pairs called True that are no neighbours": sum(after.get(a) != b for a, b, follows in pairs if follows),
         "wrong second sentences from the same document": sum(home[a] == home[b] for a, b in wrong),
         "share of wrong pairs": len(wrong) / max(1, len(pairs)),
+        "share of pairs with the answer of the pair before": _share(
+            one[2] == other[2] for made in rounds for one, other in itertools.pairwise(made)
+        ),
+        "share of sentences whose answer another rng changes": _share(
+            one[2] != other[2] for made in rounds[1:] for one, other in zip(rounds[0], made, strict=False)
+        ),
     }
     lengths, places = Counter(place[b][0] for _, b in wrong), Counter(place[b] for _, b in wrong)
     for length in (1, 3, 10):
@@ -170,17 +188,24 @@ _ZERO = (
 FIGURES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_ZERO, (0.0, 0.0)),
     # 210,000 maskable tokens, 31,500 chosen ones, of 40 kinds; limits are six standard errors
-    "share of other tokens that another generator chooses": (2 * 0.7 * 0.15 * 0.85, 0.01),
+    # from 0.15 * 0.85 * 70 + 0.15^2 * 21; rows with exactly 15 % would have 0.7
+    "standard deviation of how many of a row are chosen, each on its own": (3.066, 0.24),
     "share of the maskable tokens that are chosen": (0.15, 0.0047),
     "share of the chosen that became the mask": (0.8 + 0.1 / 40, 0.0135),
     "share of the chosen that stayed": (0.1 + 0.1 / 40, 0.0103),
     "how often the random token was number 0": (78.75, 53),
     "how often the rarest of the other random tokens came": (76.7, 53),
     "how often the commonest of the other random tokens came": (76.7, 53),
-    # from 0.15 * 0.85 * 70 + 0.15^2 * 21; rows with exactly 15 % would have 0.7
-    "standard deviation of the chosen tokens in a row": (3.066, 0.24),
-    # 5,500 pairs, half of them wrong
-    "share of wrong pairs": (0.5, 0.0405),
+    "share of other tokens that another generator chooses": (2 * 0.7 * 0.15 * 0.85, 0.01),
+    # 5,500 pairs, half of them wrong; limits are six standard errors again
+    **{
+        f"share of {what}": (0.5, 0.0413)
+        for what in (
+            "wrong pairs",
+            "pairs with the answer of the pair before",
+            "sentences whose answer another rng changes",
+        )
+    },
     **{f"share of wrong sentences from documents of {length}": (1 / 3, 0.066) for length in (1, 3, 10)},
     **{
         f"share of sentence {i} among wrong ones from documents of {length}": (1 / length, limit)
@@ -193,6 +218,10 @@ FIGURES: dict[str, tuple[float, float]] = {
 
 def _count(*wrong: Tensor) -> float:
     return float(sum(int(part.sum()) for part in wrong))
+
+
+def _share(found: Iterable[bool]) -> float:
+    return float(np.mean([*found] or [0.0]))
 
 
 def cosine_rates(steps: int, warmup: int, peak: float, floor: float) -> list[float]:
@@ -223,6 +252,7 @@ def step_figures(train_step: Callable[..., tuple[float, float]], seed: int) -> I
         (1e9, False, [1, 3, 2]),
         (0.1, False, [2, 2, 2]),
         (1e9, True, [4, 2]),
+        (1e9, True, [1, 2, 3]),
         (0.5, False, [6]),
     ):
         torch.manual_seed(seed)
@@ -244,14 +274,22 @@ def step_figures(train_step: Callable[..., tuple[float, float]], seed: int) -> I
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = mine(inputs, visible)
             whole = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+            # the same weights, and no gradient yet: a loss from logits in float32 is exact, one in bfloat16 is not
+            strict = 1e-4 if number == 1 else close
             whole.backward()
             full = nn.utils.clip_grad_norm_(mine.parameters(), max_norm)
             own.step()
-            yield f"{where}: loss; is it divided by the targets of all?", loss, whole.item(), close
+            yield (
+                f"{where}: loss; divided by all targets? mask handed on? bf16 just if asked, loss in float32?",
+                loss,
+                whole.item(),
+                strict,
+            )
             yield f"{where}: norm before clipping; old gradients forgotten? clipped once?", norm, full.item(), close
             for name, value in parameters_of(model).items():
+                yield f"{where}: is {name} still in float32?", value.dtype == torch.float32, True, 0.0
                 wanted = mine.get_parameter(name).detach().numpy()
-                yield f"{where}: {name}; is it clipped before the step?", value.numpy(), wanted, close
+                yield f"{where}: {name}; clipped before the step, all gradients together?", value.numpy(), wanted, close
 
 
 def counted_flops(model: nn.Module, ids: Tensor) -> float:
@@ -319,7 +357,7 @@ def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, lim
         steps, every, limit: handed on.
 
     Returns:
-        What happened, by name; "error" is "RuntimeError" if that was raised, else "".
+        What happened, by name; "the error" is "RuntimeError" if that was raised, else "".
     """
     weights: list[int] = []
     tried: list[int] = []
@@ -328,6 +366,8 @@ def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, lim
     judged: list[list[float]] = []
 
     def step(batch: int) -> float:
+        if len(tried) == 40:  # a loop that trains on the same batches for ever
+            raise RuntimeError("40 batches were tried, and it goes on")
         weights.append(batch)
         tried.append(batch)
         return 100.0 if batch in bad else batch / 10
@@ -342,7 +382,7 @@ def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, lim
 
     def spiked(losses: list[float]) -> bool:
         judged.append([*losses])
-        return losses[-1] == 100.0
+        return losses[-1:] == [100.0]
 
     kept: Any = []
     alarms: Any = []
@@ -350,17 +390,17 @@ def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, lim
     try:
         train = _plain_training if train is None else train
         kept, alarms = train(step, save, load, spiked, steps, every, limit)
-    except RuntimeError:
-        error = "RuntimeError"
+    except (RuntimeError, ValueError) as raised:
+        error = "none, but it goes on for ever" if len(tried) == 40 else type(raised).__name__
     return {
         "the batches that were tried": tried,
         "the batches that the final model was trained on": weights,
+        "the error": error,
         "the kept (batch, loss)": [(pair[0], pair[1]) for pair in kept],
         "the alarms": [*alarms],
         "the numbers of kept steps at each save": saves,
         "the numbers of kept steps at each load": loads,
         "the losses that the alarm was asked about": judged,
-        "the error": error,
     }
 
 
