@@ -1226,7 +1226,7 @@ def sentence_pairs(documents, rng):
     return pairs
 
 
-# %% exercise="pretrain-objectives" kind="wrong" name="the other document is always the next one" fails="pretrain-objectives-properties" says="share of wrong sentences from documents of 1"
+# %% exercise="pretrain-objectives" kind="wrong" name="the other document is always the next one" fails="pretrain-objectives-properties" says="how often a wrong sentence was from the first document"
 def mask_tokens(ids, maskable, mask_id, vocabulary, generator):
     chosen = (torch.rand(ids.shape, generator=generator) < 0.15) & maskable
     fate = torch.rand(ids.shape, generator=generator)
@@ -3161,7 +3161,7 @@ def train_with_recovery(step, save, load, spiked, steps, every, limit=3):
     return kept, alarms
 
 
-# %% exercise="pretrain-recovery" kind="wrong" name="all losses, not a window" fails="pretrain-recovery-properties" says="window 5, factor 3.0: False expected"
+# %% exercise="pretrain-recovery" kind="wrong" name="all losses, not a window" fails="pretrain-recovery-properties" says="window and factor (5, 3.0): False expected"
 def is_spike(losses, window=20, factor=6.0):
     newest = losses[-1]
     if not math.isfinite(newest):
@@ -3193,7 +3193,7 @@ def train_with_recovery(step, save, load, spiked, steps, every, limit=3):
     return kept, alarms
 
 
-# %% exercise="pretrain-recovery" kind="wrong" name="the first losses, not the last" fails="pretrain-recovery-properties" says="window 5, factor 3.0: False expected"
+# %% exercise="pretrain-recovery" kind="wrong" name="the first losses, not the last" fails="pretrain-recovery-properties" says="window and factor (5, 3.0): False expected"
 def is_spike(losses, window=20, factor=6.0):
     newest = losses[-1]
     if not math.isfinite(newest):
@@ -3321,7 +3321,7 @@ def train_with_recovery(step, save, load, spiked, steps, every, limit=3):
     return kept, alarms
 
 
-# %% exercise="pretrain-recovery" kind="wrong" name="the factor always 6" fails="pretrain-recovery-properties" says="factor 3.0: True expected, got False"
+# %% exercise="pretrain-recovery" kind="wrong" name="the factor always 6" fails="pretrain-recovery-properties" says="window and factor (5, 3.0): True expected, got False"
 def is_spike(losses, window=20, factor=6.0):
     newest = losses[-1]
     if not math.isfinite(newest):

@@ -150,6 +150,10 @@ def pair_figures(sentence_pairs: Callable[..., list[tuple[str, str, bool]]], see
             one[2] != other[2] for made in rounds[1:] for one, other in zip(rounds[0], made, strict=False)
         ),
     }
+    figures |= {
+        f"how often a wrong sentence was from the {which} document": sum(home[b] == number for _, b in wrong)
+        for which, number in (("first", 0), ("last", 59))
+    }
     lengths, places = Counter(place[b][0] for _, b in wrong), Counter(place[b] for _, b in wrong)
     for length in (1, 3, 10):
         figures[f"share of wrong sentences from documents of {length}"] = lengths[length] / max(1, len(wrong))
@@ -206,6 +210,7 @@ FIGURES: dict[str, tuple[float, float]] = {
             "sentences whose answer another rng changes",
         )
     },
+    **{f"how often a wrong sentence was from the {which} document": (46.6, 41) for which in ("first", "last")},
     **{f"share of wrong sentences from documents of {length}": (1 / 3, 0.066) for length in (1, 3, 10)},
     **{
         f"share of sentence {i} among wrong ones from documents of {length}": (1 / length, limit)
@@ -347,14 +352,14 @@ def searched_optimum(law: Floats, flops: float) -> float:
 Training = Callable[..., tuple[list[tuple[int, float]], list[int]]]
 
 
-def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, limit: int = 3) -> dict[str, Any]:
+def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, *limit: int) -> dict[str, Any]:
     """Let `train` train without a model, and note what it does: its "weights" are the list of its batches.
 
     Args:
         train: train(step, save, load, spiked, steps, every, limit), which returns the kept steps as (batch, loss) and
             the batches that gave an alarm; None: the plain loop of this module.
         bad: the batches with a loss of 100, at which the alarm is due; the loss of others is a tenth of their number.
-        steps, every, limit: handed on.
+        steps, every, limit: handed on; no limit: the default.
 
     Returns:
         What happened, by name; "the error" is "RuntimeError" if that was raised, else "".
@@ -389,7 +394,7 @@ def rehearsed(train: Training | None, bad: set[int], steps: int, every: int, lim
     error = ""
     try:
         train = _plain_training if train is None else train
-        kept, alarms = train(step, save, load, spiked, steps, every, limit)
+        kept, alarms = train(step, save, load, spiked, steps, every, *limit)
     except (RuntimeError, ValueError) as raised:
         error = "none, but it goes on for ever" if len(tried) == 40 else type(raised).__name__
     return {
@@ -411,7 +416,7 @@ def _plain_training(
     spiked: Callable[[list[float]], bool],
     steps: int,
     every: int,
-    limit: int,
+    limit: int = 3,
 ) -> tuple[list[tuple[int, float]], list[int]]:
     done: list[tuple[int, float]] = []  # up to the last save
     since: list[tuple[int, float]] = []
@@ -433,9 +438,9 @@ def _plain_training(
     return done + since, alarms
 
 
-def alarm_cases(rng: np.random.Generator) -> list[tuple[list[float], int, float, bool]]:
-    """Losses, window, factor and whether the last loss is an alarm: at the limit, infinite, or too few to judge."""
-    cases = []
+def alarm_cases(rng: np.random.Generator) -> list[tuple[list[float], tuple[int, float] | tuple[()], bool]]:
+    """Losses, (window, factor) and whether the last loss is an alarm: at the limit, infinite, or too few to judge."""
+    cases: list[tuple[list[float], tuple[int, float] | tuple[()], bool]] = []
     for window, factor, scale in ((5, 3.0, 0.3), (20, 6.0, 0.1), (8, 4.0, 0.001), (1, 2.0, 0.1), (4, 5.0, 2.0)):
         for more in (0, 1, 30):
             before = (3 + scale * rng.standard_t(2, size=window + more)).tolist()
@@ -443,7 +448,9 @@ def alarm_cases(rng: np.random.Generator) -> list[tuple[list[float], int, float,
             spread = 1.4826 * np.median(np.abs(recent - np.median(recent)))
             limit = float(np.median(recent) + factor * max(float(spread), 0.01))
             ends = ((limit + 1e-4, True), (limit - 1e-4, False), (-np.inf, True))
-            cases += [([*before, last], window, factor, alarm) for last, alarm in ends]
+            cases += [([*before, last], (window, factor), alarm) for last, alarm in ends]
         few = [1.0] * (window - 1)
-        cases += [([*few, 1e6], window, factor, False), ([*few, np.nan], window, factor, True)]
-    return cases
+        cases += [([*few, 1e6], (window, factor), False), ([*few, np.nan], (window, factor), True)]
+    # the default window is 20; with a factor of 0 the limit is the median itself, which is no alarm
+    cases += [([1.0] * few + [9.0], (), few > 19) for few in (19, 20, 21)]
+    return [*cases, ([2.0, 4.0, 3.0, 3.0], (3, 0.0), False)]
