@@ -226,7 +226,8 @@ def _count(*wrong: Tensor) -> float:
 
 
 def _share(found: Iterable[bool]) -> float:
-    return float(np.mean([*found] or [0.0]))
+    values = [*found]
+    return sum(values) / max(1, len(values))
 
 
 def cosine_rates(steps: int, warmup: int, peak: float, floor: float) -> list[float]:

@@ -247,7 +247,7 @@ for name, (want, limit) in oracles.FIGURES.items():
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** One story as three objectives see it, and two pairs for next sentence prediction.
+# **Use it.** The beginning of a story as three objectives see it, and three pairs for next sentence prediction.
 
 # %% nbgrader={"grade": false, "grade_id": "pretraining-pipeline-views", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 row, generator = torch.tensor([encode(told[1].text)[:24]]), torch.Generator().manual_seed(4)
@@ -747,6 +747,7 @@ plt.axvline(FAULT, color="C3", linestyle="--", label="a bit flips: NaN, back to 
 plt.axhline(fewest, color="black", linestyle=":", label="lowest that is possible for whole stories")
 plt.title(f"A flipped bit costs the run {len(log) - STEPS - 1} finished steps, not its life")
 plt.gca().set(xlabel="batch", ylabel="loss (nats per token)")
+plt.gca().yaxis.set(major_formatter="{x:g}", minor_formatter="{x:g}")
 plt.legend()
 plt.show()
 print("the finished model, without the alarm, two steps before the flip and four from it on:", np.round(log_without, 2))
@@ -779,8 +780,7 @@ guesses = encoder(hidden.to(DEVICE), visibility(held[2], held[2] > -2)).argmax(-
 asked = (wanted >= 0) & (hidden == mask_id)
 right, naive = ((x == wanted[asked]).double().mean().item() for x in (guesses[asked], wanted[asked].mode().values))
 print(f"{right:.0%} of the masked words of held-out stories are guessed; always the most frequent token: {naive:.0%}")
-for words in (hidden, torch.where(hidden == mask_id, guesses, hidden)):
-    print(decode(words[1, :62].tolist()))
+print(*(decode(x[1, :62].tolist()) for x in (hidden, torch.where(hidden == mask_id, guesses, hidden))), sep="\n")
 assert right > 3 * naive, "with the seeds of this cell the encoder should have learned to fill gaps"
 
 # %% [markdown]
