@@ -747,7 +747,7 @@ plt.axvline(FAULT, color="C3", linestyle="--", label="a bit flips: NaN, back to 
 plt.axhline(fewest, color="black", linestyle=":", label="lowest that is possible for whole stories")
 plt.title(f"A flipped bit costs the run {len(log) - STEPS - 1} finished steps, not its life")
 plt.gca().set(xlabel="batch", ylabel="loss (nats per token)")
-plt.gca().yaxis.set(major_formatter="{x:g}", minor_formatter="{x:g}")
+plt.gca().yaxis.set(ticks=[0.4, 0.6, 1, 2, 4], major_formatter="{x:g}", minor_formatter="")
 plt.legend()
 plt.show()
 print("the finished model, without the alarm, two steps before the flip and four from it on:", np.round(log_without, 2))
