@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -115,6 +116,21 @@ def test_an_interruption_without_a_checkpoint_shows() -> None:
     assert losses["resumed"] != losses["saved"][2:]
 
 
+def test_what_was_not_restored_is_named() -> None:
+    def save(run: runs.Run) -> dict[str, object]:
+        return {"model": run.model.state_dict(), "taken": run.taken}
+
+    def restore(run: runs.Run, state: dict[str, int]) -> None:
+        run.taken = state["taken"]
+
+    parts = runs.interrupted(save, restore, 1, 1)["resumed parts"]
+    assert "the weights of the model" in parts
+    assert "torch's random numbers" in parts
+    assert "the number of batches taken" not in parts
+    assert runs.unreadable(save) == ""
+    assert "llmlabs.lab.decoder.Decoder" in runs.unreadable(lambda run: {"model": run.model})
+
+
 def test_groups_are_named_by_identity() -> None:
     groups = runs.named_groups(
         lambda model, decay: [{"params": [*model.parameters(), torch.zeros(1)], "weight_decay": decay}],
@@ -141,6 +157,15 @@ def test_the_plain_versions_agree_with_examples() -> None:
     assert done["the batches that the final model was trained on"] == [0, 1, 2, 6, 7, 8, 9, 10]
     assert done["the alarms"] == [5]
     assert oracles.rehearsed(None, {1, 2, 3}, 8, 9)["the error"] == "RuntimeError"
+    assert [want for want, _ in oracles.packing([[5, 6], [7]], 4, 0)] == [*oracles.packed([[5, 6], [7]], 4, 0)]
+
+
+def test_a_rehearsal_ends_though_the_training_does_not() -> None:
+    def train(step: Callable[[int], float], *others: object) -> tuple[list[tuple[int, float]], list[int]]:
+        while True:
+            step(0)
+
+    assert "goes on for ever" in oracles.rehearsed(train, set(), 3, 2)["the error"]
 
 
 def test_every_machine_has_a_peak() -> None:

@@ -6,6 +6,7 @@ random numbers change from step to step as well, and whoever forgets one of them
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ def advance(run: Run, steps: int) -> list[float]:
 @inside_submission
 def interrupted(
     save: Callable[[Run], Any], restore: Callable[[Run, Any], object], before: int, after: int
-) -> dict[str, list[float]]:
+) -> dict[str, list[Any]]:
     """Save a run after `before` steps and resume it in several ways, for `after` steps each.
 
     Args:
@@ -88,10 +89,12 @@ def interrupted(
     Returns:
         The losses: "saved", of the run that was saved, from its beginning; "resumed", of a run with another seed that
         has made 3 steps of its own; "twice", of a third run from the same checkpoint; "file", after the checkpoint was
-        written with torch.save and read with torch.load.
+        written with torch.save and read with torch.load. And "resumed parts" and so on: what of that run, right after
+        it was restored, was not as in the first run when that was saved.
     """
     run = tiny_run(1)
-    losses = {"saved": advance(run, before)}
+    losses: dict[str, list[Any]] = {"saved": advance(run, before)}
+    due = copy.deepcopy(_parts(run))
     checkpoint = save(run)
     file = io.BytesIO()
     torch.save(checkpoint, file)
@@ -100,9 +103,47 @@ def interrupted(
         other = tiny_run(seed)
         advance(other, 3)
         file.seek(0)
-        restore(other, torch.load(file, weights_only=True) if name == "file" else checkpoint)
+        restore(other, torch.load(file, weights_only=False) if name == "file" else checkpoint)
+        losses[f"{name} parts"] = [part for part, value in _parts(other).items() if not _same(value, due[part])]
         losses[name] = advance(other, after)
     return losses
+
+
+def _parts(run: Run) -> dict[str, Any]:
+    """What a run is made of at this moment, by names for people."""
+    return {
+        "the weights of the model": run.model.state_dict(),
+        "the averages of the optimizer": run.optimizer.state_dict(),
+        "the place of the scheduler": run.scheduler.state_dict(),
+        "the generator of the data": run.generator.get_state(),
+        "the order of the data": run.order,
+        "the number of batches taken": run.taken,
+        "torch's random numbers": torch.get_rng_state(),
+    }
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+@inside_submission
+def unreadable(save: Callable[[Run], Any]) -> str:
+    """Why a checkpoint of a run could not be read from a file as plain data, or nothing."""
+    file = io.BytesIO()
+    torch.save(save(tiny_run(5)), file)
+    file.seek(0)
+    try:
+        torch.load(file, weights_only=True)
+    except Exception as error:
+        lines = str(error).splitlines()
+        return next((line.strip() for line in lines if "Unsupported" in line), lines[0])
+    return ""
 
 
 @inside_submission
