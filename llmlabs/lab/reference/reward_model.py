@@ -92,7 +92,8 @@ def fit_head(better: ndarray, worse: ndarray, l2: float) -> ndarray:
     """Find the w that minimises the mean Bradley-Terry loss of rewards better @ w and worse @ w, plus l2 / 2 times |w| squared.
 
     Args:
-        better, worse: float64 of shape (N, d): row n holds the states of the chosen and the rejected reply of pair n.
+        better, worse: float64 of shape (N, d): row n holds the states of the chosen and the rejected reply of pair n; not
+            changed.
         l2: the penalty, above 0.
 
     Returns:
@@ -117,7 +118,9 @@ def pair_accuracy(margins: ndarray) -> float:
 
 
 def calibration_error(margins: ndarray, bins: int) -> float:
-    """Return the expected calibration error of the claims sigmoid(|margin|), as above; empty bins count nothing.
+    """Return the expected calibration error of the claims sigmoid(|margin|), as above.
+
+    In acc of a bin a margin of exactly 0 counts half, as in pair_accuracy. Empty bins count nothing.
 
     Args:
         margins: float64 of shape (N,), reward of the chosen minus the rejected reply; not changed.
@@ -194,7 +197,7 @@ def weighted_reward(scores: ndarray, baseline: ndarray, weights: ndarray) -> nda
     """Add up the scores of K heads on one scale, R above.
 
     Args:
-        scores: float64 of shape (N, K); not changed.
+        scores: float64 of shape (N, K); not changed, nor are the others.
         baseline: float64 of shape (M, K): its means and standard deviations (divided by M) set the scale. A head with a
             standard deviation of 0 adds 0 to every reply, and its weight still counts in the sum of the weights.
         weights: float64 of shape (K,), at least 0.
