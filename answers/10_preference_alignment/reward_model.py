@@ -28,7 +28,7 @@ from torch.nn import functional
 from llmlabs.lab.reference import reward_model as reference
 
 
-# %% exercise="reward-pairs" kind="wrong" name="the first number counts" fails="reward-pairs-example" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="the first number counts" fails="reward-pairs-example" says="the last whole number counts"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -43,7 +43,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="right if the sum stands anywhere" fails="reward-pairs-example" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="right if the sum stands anywhere" fails="reward-pairs-example" says="'42, no, 43') should be False: the last whole number counts"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -58,7 +58,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="the minus sign dropped" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="the minus sign dropped" fails="reward-pairs-example" says="with its minus sign"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"\d+", answer)
@@ -73,7 +73,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="compares the end of the text" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="compares the end of the text" fails="reward-pairs-example" says="should be False: the last whole number counts"
 def is_right(question, answer):
     a, b = question.split("+")
     return answer.rstrip(".").endswith(str(int(a) + int(b)))
@@ -87,7 +87,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="pairs across prompts" fails="reward-pairs-example" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="pairs across prompts" fails="reward-pairs-example" says="one prompt, no ties"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -101,7 +101,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="the gap ignored" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="the gap ignored" fails="reward-pairs-properties" says="less than the gap apart?"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -116,7 +116,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="the gap has to be exceeded" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="the gap has to be exceeded" fails="reward-pairs-properties" says="a gap just met counts"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -131,7 +131,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="the rejected first" fails="reward-pairs-example" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="the rejected first" fails="reward-pairs-example" says="the higher of each pair first"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -146,7 +146,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)[:, ::-1]
 
 
-# %% exercise="reward-pairs" kind="wrong" name="sorted by the rejected" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="sorted by the rejected" fails="reward-pairs-properties" says="sorted by the chosen, then by the rejected?"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -161,7 +161,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere((same & ahead).T)[:, ::-1]
 
 
-# %% exercise="reward-pairs" kind="wrong" name="each pair in both orders" fails="reward-pairs-example" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="each pair in both orders" fails="reward-pairs-example" says="the higher of each pair first"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -176,7 +176,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.argwhere(same & ahead)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="only the best of each prompt is chosen" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="only the best of each prompt is chosen" fails="reward-pairs-properties" says="some are missing: any two of a prompt"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -194,7 +194,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.array(sorted(found), int).reshape(-1, 2)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="replies of one prompt have to stand together" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="replies of one prompt have to stand together" fails="reward-pairs-properties" says="some are missing: any two of a prompt"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -210,7 +210,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.array(sorted(found), int).reshape(-1, 2)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="shape (0,) if there are no pairs" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="shape (0,) if there are no pairs" fails="reward-pairs-properties" says="no pair: (0,), int64, not (0, 2)"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -225,7 +225,7 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.array(np.argwhere(same & ahead).tolist(), int)
 
 
-# %% exercise="reward-pairs" kind="wrong" name="a gap of 0 allowed" fails="reward-pairs-properties" says="@"
+# %% exercise="reward-pairs" kind="wrong" name="a gap of 0 allowed" fails="reward-pairs-properties" says="min_gap = 0.0 should raise ValueError"
 def is_right(question, answer):
     a, b = question.split("+")
     numbers = re.findall(r"-?\d+", answer)
@@ -281,105 +281,105 @@ def preference_pairs(prompts, ratings, min_gap):
     return np.column_stack([c, r])[order]
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the formula as it is written, which takes the log of 0" fails="reward-bradley-terry-properties" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the formula as it is written, which takes the log of 0" fails="reward-bradley-terry-properties" says="rewards up to 500.0, margin 0.0: no overflow"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(-np.log(np.exp(-np.logaddexp(0, -x))).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the difference clipped to 30" fails="reward-bradley-terry-properties" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the difference clipped to 30" fails="reward-bradley-terry-properties" says="no overflow, no cut?"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = np.clip(chosen - rejected - margin, -30, 30)
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the sum of the losses" fails="reward-bradley-terry-properties" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the sum of the losses" fails="reward-bradley-terry-properties" says="margin 0.0: a mean over pairs, so divided by N?"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).sum()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the gradient of the sum" fails="reward-bradley-terry-properties" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the gradient of the sum" fails="reward-bradley-terry-properties" says="gradient of the chosen, 6 pairs, rewards up to 1.0, margin 0.0: a mean over pairs, so divided by N?"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x))
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the gradients change places" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the gradients change places" fails="reward-bradley-terry-example" says="gradients -sigma(-x) and sigma(-x)"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), push, -push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the gradient with sigma of x, not of -x" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the gradient with sigma of x, not of -x" fails="reward-bradley-terry-example" says="gradients -sigma(-x) and sigma(-x)"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, -x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the margin ignored" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the margin ignored" fails="reward-bradley-terry-example" says="margin 1.099 taken off"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the margin added" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the margin added" fails="reward-bradley-terry-example" says="margin 1.099 taken off"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected + margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the margin in the loss, not in the gradient" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the margin in the loss, not in the gradient" fails="reward-bradley-terry-example" says="margin 1.099 taken off"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x + margin)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="one margin for all pairs, the mean" fails="reward-bradley-terry-properties" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="one margin for all pairs, the mean" fails="reward-bradley-terry-properties" says="a margin for each pair"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - np.mean(margin)
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the margin of a pair counts only if it is lost" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the margin of a pair counts only if it is lost" fails="reward-bradley-terry-example" says="margin 1.099 taken off"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - np.where(chosen > rejected, 0.0, margin)
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="rejected minus chosen" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="rejected minus chosen" fails="reward-bradley-terry-example" says="chosen 1.099, rejected 0"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = rejected - chosen - margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="logarithms to base 2" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="logarithms to base 2" fails="reward-bradley-terry-example" says="natural log"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp2(0, -x / np.log(2)).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the chosen rewards overwritten" fails="reward-bradley-terry-properties" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the chosen rewards overwritten" fails="reward-bradley-terry-properties" says="the rewards were changed"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = np.subtract(chosen, rejected + margin, out=chosen)
     push = np.exp(-np.logaddexp(0, x)) / len(x)
     return float(np.logaddexp(0, -x).mean()), -push, push
 
 
-# %% exercise="reward-bradley-terry" kind="wrong" name="the same array twice, both with a minus" fails="reward-bradley-terry-example" says="@"
+# %% exercise="reward-bradley-terry" kind="wrong" name="the same array twice, both with a minus" fails="reward-bradley-terry-example" says="gradients -sigma(-x) and sigma(-x)"
 def bradley_terry(chosen, rejected, margin=0.0):
     x = chosen - rejected - margin
     push = np.exp(-np.logaddexp(0, x)) / len(x)
@@ -417,7 +417,7 @@ def bradley_terry(chosen, rejected, margin=0.0):
     return -np.mean(log_expit(x)), expit(-x) / -x.size, expit(-x) / x.size
 
 
-# %% exercise="reward-head" kind="wrong" name="position -1 whatever the mask" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="position -1 whatever the mask" fails="reward-head-example" says="should pick positions 1 and 2"
 def last_states(hidden, mask):
     return hidden[:, -1]
 
@@ -431,7 +431,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the number of tokens less 1, which is for padding at the right" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="the number of tokens less 1, which is for padding at the right" fails="reward-head-example" says="should pick positions 1 and 2"
 def last_states(hidden, mask):
     return hidden[torch.arange(len(mask)), mask.sum(dim=1) - 1]
 
@@ -445,7 +445,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the first real token" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="the first real token" fails="reward-head-example" says="should pick positions 1 and 2"
 def last_states(hidden, mask):
     return hidden[torch.arange(len(mask)), mask.argmax(dim=1)]
 
@@ -459,7 +459,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the mean over the real tokens" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="the mean over the real tokens" fails="reward-head-example" says="should pick positions 1 and 2"
 def last_states(hidden, mask):
     return (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
@@ -473,7 +473,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the last of the first row for all rows" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="the last of the first row for all rows" fails="reward-head-example" says="should pick positions 1 and 2"
 def last_states(hidden, mask):
     return hidden[:, int(mask[0].nonzero().max())]
 
@@ -487,7 +487,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the states in float64" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="the states in float64" fails="reward-head-example" says="in bfloat16; got"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last].double()
@@ -502,7 +502,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the penalty without its half" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="the penalty without its half" fails="reward-head-example" says="l2 / 2 times w^2?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -517,7 +517,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="no penalty" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="no penalty" fails="reward-head-example" says="l2 / 2 times w^2?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -532,7 +532,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the sum over pairs, not the mean" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="the sum over pairs, not the mean" fails="reward-head-properties" says="a mean over pairs?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -548,7 +548,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="a penalty on |w|, not on its square" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="a penalty on |w|, not on its square" fails="reward-head-example" says="l2 / 2 times w^2?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -563,7 +563,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="chosen and rejected change places" fails="reward-head-example" says="@"
+# %% exercise="reward-head" kind="wrong" name="chosen and rejected change places" fails="reward-head-example" says="does better win?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -578,7 +578,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="a hundred steps of gradient descent, and no more" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="a hundred steps of gradient descent, and no more" fails="reward-head-properties" says="stopped too early?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -592,7 +592,7 @@ def fit_head(better, worse, l2):
     return w
 
 
-# %% exercise="reward-head" kind="wrong" name="a logistic regression with an intercept on single replies" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="a logistic regression with an intercept on single replies" fails="reward-head-properties" says="only differences?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -603,7 +603,7 @@ def fit_head(better, worse, l2):
     return LogisticRegression(C=1 / (len(better) * l2), tol=1e-8, max_iter=5000).fit(x, y).coef_[0]
 
 
-# %% exercise="reward-head" kind="wrong" name="the penalty fixed at 0.2276" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="the penalty fixed at 0.2276" fails="reward-head-properties" says="l2 = 0.05: a mean over pairs? l2 halved?"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -620,7 +620,7 @@ def fit_head(better, worse, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, method="L-BFGS-B", options=options).x
 
 
-# %% exercise="reward-head" kind="wrong" name="the difference written over the better states" fails="reward-head-properties" says="@"
+# %% exercise="reward-head" kind="wrong" name="the difference written over the better states" fails="reward-head-properties" says="fit_head changed its arguments"
 def last_states(hidden, mask):
     last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
     return hidden[torch.arange(len(mask), device=mask.device), last]
@@ -678,7 +678,7 @@ def fit_head(better, worse, l2):
     return found.coef_[0]
 
 
-# %% exercise="reward-calibration" kind="wrong" name="a tie counts nothing" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="a tie counts nothing" fails="reward-calibration-example" says="a tie counts half"
 def pair_accuracy(margins):
     return float(np.mean(margins > 0))
 
@@ -701,7 +701,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="a tie counts in full" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="a tie counts in full" fails="reward-calibration-example" says="a tie counts half"
 def pair_accuracy(margins):
     return float(np.mean(margins >= 0))
 
@@ -724,7 +724,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="a tie counts nothing in the bins" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="a tie counts nothing in the bins" fails="reward-calibration-example" says="a tie claims and scores 0.5"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -747,7 +747,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="one bin for all pairs" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="one bin for all pairs" fails="reward-calibration-properties" says="5 bins over [0.5, 1]"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -770,7 +770,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="bins over [0, 1]" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="bins over [0, 1]" fails="reward-calibration-properties" says="5 bins over [0.5, 1]"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -793,7 +793,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="claims of 1 fall out of the last bin" fails="reward-calibration-properties" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="claims of 1 fall out of the last bin" fails="reward-calibration-properties" says="absolute values? p = 1?"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -816,30 +816,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="a bin holds its upper end, not its lower" fails="reward-calibration-properties" says="@"
-def pair_accuracy(margins):
-    return float(np.heaviside(margins, 0.5).mean())
-
-
-def calibration_error(margins, bins):
-    claims, right = 1 / (1 + np.exp(-np.abs(margins))), np.heaviside(margins, 0.5)
-    index = np.ceil((claims - 0.5) * 2 * bins).astype(int) - 1
-    error = 0.0
-    for b in range(bins):
-        own = index == b
-        if own.any():
-            error += own.mean() * abs(right[own].mean() - claims[own].mean())
-    return float(error)
-
-
-def temperature(margins):
-    def loss(log_t):
-        return np.logaddexp(0, -margins / np.exp(log_t)).mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
-
-
-# %% exercise="reward-calibration" kind="wrong" name="every bin weighs the same" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="every bin weighs the same" fails="reward-calibration-example" says="3 / 4 claim 0.750"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -862,7 +839,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="the claim for the chosen, not for the reply that the model prefers" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="the claim for the chosen, not for the reply that the model prefers" fails="reward-calibration-example" says="3 / 4 claim 0.750"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -885,7 +862,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="empty bins make it nan" fails="reward-calibration-properties" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="empty bins make it nan" fails="reward-calibration-properties" says="empty ones too"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -908,7 +885,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="errors of bins with their signs, which cancel" fails="reward-calibration-properties" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="errors of bins with their signs, which cancel" fails="reward-calibration-properties" says="absolute values?"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -931,7 +908,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="the factor 1 / T instead of T" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="the factor 1 / T instead of T" fails="reward-calibration-example" says="sigma(1.099 / T) = 2/3"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -954,7 +931,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="the logarithm of T" fails="reward-calibration-example" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="the logarithm of T" fails="reward-calibration-example" says="sigma(1.099 / T) = 2/3"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -977,7 +954,7 @@ def temperature(margins):
     return float(1.0 * minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x)
 
 
-# %% exercise="reward-calibration" kind="wrong" name="searches between 0.1 and 10 only" fails="reward-calibration-properties" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="searches between 0.1 and 10 only" fails="reward-calibration-properties" says="T from 0.01 to 1000?"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -1000,7 +977,7 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-2.3, 2.3), method="bounded", options={"xatol": 1e-6}).x))
 
 
-# %% exercise="reward-calibration" kind="wrong" name="a coarse grid of temperatures" fails="reward-calibration-properties" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="a coarse grid of temperatures" fails="reward-calibration-example" says="to a thousandth of T"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -1021,32 +998,7 @@ def temperature(margins):
     return float(grid[np.argmin([np.logaddexp(0, -margins / t).mean() for t in grid])])
 
 
-# %% exercise="reward-calibration" kind="wrong" name="the loss as it is written, which overflows" fails="reward-calibration-properties" says="@"
-def pair_accuracy(margins):
-    return float(np.heaviside(margins, 0.5).mean())
-
-
-def calibration_error(margins, bins):
-    claims, right = 1 / (1 + np.exp(-np.abs(margins))), np.heaviside(margins, 0.5)
-    index = np.minimum(((claims - 0.5) * 2 * bins).astype(int), bins - 1)
-    error = 0.0
-    for b in range(bins):
-        own = index == b
-        if own.any():
-            error += own.mean() * abs(right[own].mean() - claims[own].mean())
-    return float(error)
-
-
-def temperature(margins):
-    np.seterr(all="ignore")
-
-    def loss(log_t):
-        return np.log(1 + np.exp(-margins / np.exp(log_t))).mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
-
-
-# %% exercise="reward-calibration" kind="wrong" name="the temperature that makes the mean claim equal to the accuracy" fails="reward-calibration-properties" says="@"
+# %% exercise="reward-calibration" kind="wrong" name="the temperature that makes the mean claim equal to the accuracy" fails="reward-calibration-properties" says="smallest mean of log(1 + e^(-m / T))"
 def pair_accuracy(margins):
     return float(np.heaviside(margins, 0.5).mean())
 
@@ -1118,7 +1070,7 @@ def temperature(margins):
     return unit / b
 
 
-# %% exercise="reward-length" kind="wrong" name="one slope over all prompts, means of all replies" fails="reward-length-example" says="@"
+# %% exercise="reward-length" kind="wrong" name="one slope over all prompts, means of all replies" fails="reward-length-example" says="own means"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1140,7 +1092,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="the mean of the slopes of the prompts" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="the mean of the slopes of the prompts" fails="reward-length-properties" says="sums over all replies?"
 def length_slope(rewards, lengths, prompts):
     slopes = []
     for p in np.unique(prompts):
@@ -1163,7 +1115,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="a correlation, not a slope" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="a correlation, not a slope" fails="reward-length-example" says="slope of reward by length"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1185,7 +1137,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="the slope of length by reward" fails="reward-length-example" says="@"
+# %% exercise="reward-length" kind="wrong" name="the slope of length by reward" fails="reward-length-example" says="slope of reward by length"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1207,7 +1159,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="lengths not centred" fails="reward-length-example" says="@"
+# %% exercise="reward-length" kind="wrong" name="lengths not centred" fails="reward-length-example" says="own means"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1228,7 +1180,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="nan if no prompt's lengths vary" fails="reward-length-example" says="@"
+# %% exercise="reward-length" kind="wrong" name="nan if no prompt's lengths vary" fails="reward-length-example" says="0.0 if flat"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1251,7 +1203,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="prompts come in runs" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="prompts come in runs" fails="reward-length-properties" says="in mixed order"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     cuts = np.flatnonzero(np.diff(prompts)) + 1
@@ -1273,7 +1225,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="the prompt's mean taken off the caller's rewards" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="the prompt's mean taken off the caller's rewards" fails="reward-length-properties" says="arguments were changed"
 def length_slope(rewards, lengths, prompts):
     r, x = rewards, lengths
     for p in np.unique(prompts):
@@ -1295,7 +1247,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="gamma is penalised too" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="gamma is penalised too" fails="reward-length-properties" says="is it fitted too, without penalty?"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1317,7 +1269,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="no gamma, the plain head" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="no gamma, the plain head" fails="reward-length-properties" says="is it fitted too, without penalty?"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1331,7 +1283,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return reference.fit_head(better, worse, l2), 0.0
 
 
-# %% exercise="reward-length" kind="wrong" name="gamma first, alone, then w" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="gamma first, alone, then w" fails="reward-length-properties" says="is it fitted too, without penalty?"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1352,7 +1304,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return minimize(objective, np.zeros(better.shape[1]), jac=True, options={"gtol": 1e-8}).x, float(gamma)
 
 
-# %% exercise="reward-length" kind="wrong" name="gamma with the wrong sign" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="gamma with the wrong sign" fails="reward-length-properties" says="+ gamma?"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1374,7 +1326,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], -float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="no penalty on w" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="no penalty on w" fails="reward-length-properties" says="l2 / 2 |w|^2?"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1396,7 +1348,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="the sum over pairs, not the mean" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="the sum over pairs, not the mean" fails="reward-length-properties" says="a mean?"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1419,7 +1371,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return v[:-1], float(v[-1])
 
 
-# %% exercise="reward-length" kind="wrong" name="length regressed out of the states beforehand" fails="reward-length-properties" says="@"
+# %% exercise="reward-length" kind="wrong" name="length regressed out of the states beforehand" fails="reward-length-properties" says="fitted with gamma"
 def length_slope(rewards, lengths, prompts):
     r, x = np.array(rewards, float), np.array(lengths, float)
     for p in np.unique(prompts):
@@ -1497,7 +1449,7 @@ def fit_length_controlled(better, worse, length_gap, l2):
     return w.detach().numpy(), gamma.item()
 
 
-# %% exercise="reward-heads" kind="wrong" name="the scale of the scores themselves, not of the baseline" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the scale of the scores themselves, not of the baseline" fails="reward-heads-example" says="(score - mean) / std of the baseline"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1513,7 +1465,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="standard deviations divided by M - 1" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="standard deviations divided by M - 1" fails="reward-heads-example" says="std of the baseline, by M"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1529,7 +1481,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="divides by the variance" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="divides by the variance" fails="reward-heads-example" says="std of the baseline, by M"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1545,7 +1497,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="weights that do not add up to 1" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="weights that do not add up to 1" fails="reward-heads-example" says="weights that add up to 1"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1561,7 +1513,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="one mean and one spread for all heads" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="one mean and one spread for all heads" fails="reward-heads-example" says="each head's (score - mean)"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1577,7 +1529,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="no scale at all" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="no scale at all" fails="reward-heads-example" says="(score - mean) / std of the baseline"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1593,7 +1545,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="a constant head adds its distance from the mean" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="a constant head adds its distance from the mean" fails="reward-heads-properties" says="it adds 0 to every reply"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1609,7 +1561,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the weight of a constant head left out of the sum" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the weight of a constant head left out of the sum" fails="reward-heads-properties" says="its weight stays in the sum of weights"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1625,7 +1577,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="a constant head divides by 0" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="a constant head divides by 0" fails="reward-heads-properties" says="it adds 0 to every reply"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1642,7 +1594,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="weights below 0 allowed" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="weights below 0 allowed" fails="reward-heads-properties" says="weights [1.0, -0.5, 1.0] should raise ValueError"
 def weighted_reward(scores, baseline, weights):
     if not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1658,7 +1610,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="all weights 0 allowed" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="all weights 0 allowed" fails="reward-heads-properties" says="weights [0.0, 0.0, 0.0] should raise ValueError"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1675,7 +1627,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="a weight of 0 refused" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="a weight of 0 refused" fails="reward-heads-example" says="ValueError"
 def weighted_reward(scores, baseline, weights):
     if (weights <= 0).any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1691,7 +1643,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the mean taken off the caller's scores" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the mean taken off the caller's scores" fails="reward-heads-properties" says="weighted_reward changed an argument"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1708,7 +1660,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the floor has to be exceeded" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the floor has to be exceeded" fails="reward-heads-example" says="at the floor or above"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1724,7 +1676,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the floor ignored" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the floor ignored" fails="reward-heads-example" says="highest total at the floor or above"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1740,7 +1692,7 @@ def best_with_floor(total, harmless, floor):
     return int(total.argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the highest total if none is safe" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the highest total if none is safe" fails="reward-heads-example" says="else the most harmless"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1756,7 +1708,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, -np.inf).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the index among the safe ones" fails="reward-heads-example" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the index among the safe ones" fails="reward-heads-example" says="counted among all"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1772,7 +1724,7 @@ def best_with_floor(total, harmless, floor):
     return int(total[safe].argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="unsafe totals set to 0, which beats a negative one" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="unsafe totals set to 0, which beats a negative one" fails="reward-heads-example" says="highest total at the floor or above"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1788,7 +1740,7 @@ def best_with_floor(total, harmless, floor):
     return int(np.where(safe, total, 0.0).argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the last of equals" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the last of equals" fails="reward-heads-example" says="the first of equals"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1804,7 +1756,7 @@ def best_with_floor(total, harmless, floor):
     return len(total) - 1 - int(np.where(safe, total, -np.inf)[::-1].argmax())
 
 
-# %% exercise="reward-heads" kind="wrong" name="the most harmless of all, whatever the total" fails="reward-heads-properties" says="@"
+# %% exercise="reward-heads" kind="wrong" name="the most harmless of all, whatever the total" fails="reward-heads-example" says="highest total at the floor or above"
 def weighted_reward(scores, baseline, weights):
     if (weights < 0).any() or not weights.any():
         raise ValueError(f"weights must be at least 0, and not all 0: {weights}")
@@ -1860,7 +1812,7 @@ def best_with_floor(total, harmless, floor):
     return safe[np.argmax(total[safe])] if len(safe) else np.argmax(harmless)
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="the logarithm to base 2" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="the logarithm to base 2" fails="reward-best-of-n-example" says="natural log"
 def best_of_n_kl(n):
     return math.log2(n) - (n - 1) / n
 
@@ -1873,7 +1825,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="log n alone" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="log n alone" fails="reward-best-of-n-example" says="log n - (n - 1) / n"
 def best_of_n_kl(n):
     return math.log(n)
 
@@ -1886,7 +1838,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="log n minus 1 / n" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="log n minus 1 / n" fails="reward-best-of-n-example" says="log n - (n - 1) / n"
 def best_of_n_kl(n):
     return math.log(n) - 1 / n
 
@@ -1899,7 +1851,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="n drawn with putting back" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="n drawn with putting back" fails="reward-best-of-n-example" says="C(i, n-1) / C(N, n)"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1912,7 +1864,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum((((i + 1) / size) ** n - (i / size) ** n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="the subsets of n below i" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="the subsets of n below i" fails="reward-best-of-n-example" says="C(i, n-1) / C(N, n)"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1925,7 +1877,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="sorted from highest to lowest" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="sorted from highest to lowest" fails="reward-best-of-n-example" says="the gold of winner i, by proxy"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1938,7 +1890,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="not sorted" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="not sorted" fails="reward-best-of-n-properties" says="sorted by the proxy?"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1951,7 +1903,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="ranks instead of an order" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="ranks instead of an order" fails="reward-best-of-n-properties" says="sorted by the proxy?"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1964,7 +1916,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="sorted by gold, as if the proxy were perfect" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="sorted by gold, as if the proxy were perfect" fails="reward-best-of-n-example" says="the gold of winner i, by proxy"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1977,7 +1929,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="the winner's proxy, not its gold score" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="the winner's proxy, not its gold score" fails="reward-best-of-n-example" says="the gold of winner i, by proxy"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -1990,7 +1942,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="the gold of the best n by the proxy" fails="reward-best-of-n-example" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="the gold of the best n by the proxy" fails="reward-best-of-n-example" says="C(i, n-1) / C(N, n)"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -2003,7 +1955,7 @@ def best_of_n_value(proxy, gold, n):
     return float(ranked[-n:].mean())
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="numbers of subsets as int64, which overflow" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="numbers of subsets as int64, which overflow" fails="reward-best-of-n-properties" says="int64 overflows"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -2022,7 +1974,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(ways(i, n - 1) / ways(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="two thousand random draws" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="two thousand random draws" fails="reward-best-of-n-example" says="C(i, n-1) / C(N, n)"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -2036,7 +1988,7 @@ def best_of_n_value(proxy, gold, n):
     return float(np.mean([ranked[draw(size, n, replace=False).max()] for _ in range(2000)]))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="an n of 0 allowed" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="an n of 0 allowed" fails="reward-best-of-n-properties" says="n = 0 of 7 candidates should raise ValueError"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -2049,7 +2001,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, max(n, 1) - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="an n above N taken for N" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="an n above N taken for N" fails="reward-best-of-n-properties" says="n = 8 of 7 candidates should raise ValueError"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 
@@ -2063,7 +2015,7 @@ def best_of_n_value(proxy, gold, n):
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
 
 
-# %% exercise="reward-best-of-n" kind="wrong" name="the caller's gold scores sorted in place" fails="reward-best-of-n-properties" says="@"
+# %% exercise="reward-best-of-n" kind="wrong" name="the caller's gold scores sorted in place" fails="reward-best-of-n-properties" says="best_of_n_value changed its arguments"
 def best_of_n_kl(n):
     return math.log(n) - (n - 1) / n
 

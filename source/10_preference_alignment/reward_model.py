@@ -46,7 +46,7 @@ use_course_style()
 DEPTH, TRAIN = (30, 160) if SCALE == "gpu" else (10, 40)
 replies = {"train": bank_replies(range(TRAIN), 5, seed=1), "test": bank_replies(range(200, 212), 5, seed=2)}
 replies["pool"] = bank_replies(range(220, 228), 24, seed=3, most_filler=8)
-replies["fresh"] = bank_replies(range(230, 238), 24, seed=4, most_filler=8)
+replies["fresh"] = bank_replies(range(240, 248), 24, seed=5, most_filler=8)
 prompts = {part: np.array([reply.prompt for reply in found]) for part, found in replies.items()}
 additions = sums(400, seed=1)
 print(additions[0], *replies["train"][:2], sep="\n")
@@ -55,18 +55,18 @@ print(additions[0], *replies["train"][:2], sep="\n")
 # %% [markdown]
 # The replies are put together from sentences whose worth is known: `helpful` counts the steps that a reply names, `harmless` is 0 if it insults the customer or asks for a PIN and 2 if not, `honest` is 0 with a boast, 2 with an admitted doubt, else 1, and `filler` counts sentences that say nothing. So we know the true worth of a reply, its **gold** score, which real projects never do. Filler costs a reader patience, little at first and then more with each sentence:
 #
-# $$\text{gold} = \text{helpful} + \text{harmless} + \text{honest} - 0.05 \cdot \text{filler}^2$$
+# $$\text{gold} = \text{helpful} + \text{harmless} + \text{honest} - 0.1 \cdot \text{filler}^2$$
 #
 # Nobody was asked; our raters are a formula too. They see the three qualities, but, like many people, they take a long reply for a thorough one: each sentence of filler *earns* 1.2. Noise $\varepsilon$ with standard deviation 0.5 says that they do not always agree with themselves. Only their ratings train the model.
 #
 # $$\text{rating} = \text{helpful} + \text{harmless} + \text{honest} + 1.2 \cdot \text{filler} + \varepsilon$$
 #
-# **How far to trust the experiments.** The settings of this lab (the 1.2, the 0.05, the numbers of replies and layers, the penalty, the training of section 8) were selected from about ninety that were tried, so that the effects show. So take each experiment for a demonstration that an effect exists, not for a measurement of how strong it usually is. The last two are therefore run once more on draws that nothing was selected by, and both results are printed.
+# **How far to trust the experiments.** The settings of this lab (the 1.2, the 0.1, the numbers of replies and layers, the penalty of the heads, the training of section 8) were selected from about ninety that were tried, so that the effects show. So take each experiment for a demonstration that an effect exists, not for a measurement of how strong it usually is. The last experiments of sections 7 and 8 are therefore run once more, on draws that nothing was selected by, and both results are printed.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-raters", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 rng = np.random.default_rng(0)
 quality = {part: np.array([r[3:] for r in found], float) for part, found in replies.items()}
-gold = {part: q[:, :3].sum(axis=1) - 0.05 * q[:, 3] ** 2 for part, q in quality.items()}
+gold = {part: q[:, :3].sum(axis=1) - 0.1 * q[:, 3] ** 2 for part, q in quality.items()}
 rating = {part: q @ [1, 1, 1, 1.2] + rng.normal(0, 0.5, len(q)) for part, q in quality.items()}
 
 # %% [markdown]
@@ -236,11 +236,11 @@ for size, margin, hint in zip((1.0, 3.0, 2.0, 500.0), offsets, hints, strict=Tru
     expected = -functional.logsigmoid(t[0] - t[1] - torch.as_tensor(margin, dtype=torch.float64)).mean()
     why = f"6 pairs, rewards up to {size}, margin {margin}: {hint}"
     got = bradley_terry(*args, margin)
-    # float64 throughout, so 1e-9 is far above rounding
-    assert_allclose(got[0], expected.item(), rtol=1e-9, err_msg=f"loss of {why}")
+    # a margin of 0.7 that has passed through float32 costs 1e-8; any mistake costs far more than 1e-7
+    assert_allclose(got[0], expected.item(), rtol=1e-7, err_msg=f"loss of {why}")
     grads = [g.numpy() for g in torch.autograd.grad(expected, t)]
     for name, mine, grad in zip(("chosen", "rejected"), got[1:], grads, strict=True):
-        assert_allclose(mine, grad, rtol=1e-9, atol=1e-12, strict=True, err_msg=f"gradient of the {name}, {why}")
+        assert_allclose(mine, grad, rtol=1e-7, atol=1e-12, strict=True, err_msg=f"gradient of the {name}, {why}")
     assert_array_equal(args, (c, r), err_msg="the rewards were changed: subtract into a new array")
 ### END HIDDEN TESTS
 
@@ -627,7 +627,7 @@ for l2 in (0.05, 0.5):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Use both on the pool: the plain head of exercise 3, the length-controlled one, and, as the best that these states allow, a head that was trained on the gold scores. Lengths are in units of ten tokens; rewards are divided by their standard deviation to be comparable.
+# Use both on the pool: the plain head of exercise 3, the length-controlled one, and, for comparison, a head that was trained on the gold scores. Lengths are in units of ten tokens; rewards are divided by their standard deviation to be comparable.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-length", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 longer = length["train"][pairs["train"]] @ [0.1, -0.1]  # in units of ten tokens
@@ -654,7 +654,7 @@ assert agree["length-controlled"]["gold"] > agree["plain"]["gold"], "the control
 
 
 # %% [markdown]
-# The raters agree best with the head that shares their bias; the gold score tells another story. The cure is partial: naming steps makes a reply longer too, and $\gamma$ takes that share along.
+# The raters agree best with the head that shares their bias. Judged by gold, that head is worse than a coin on this pool, where replies hold up to eight sentences of filler. The cure is partial: the length-controlled head is nearer to gold, but no better than a coin. Filler can be told by more than its length, and what else of it stands in the states $w$ may still reward; and since naming steps makes a reply longer too, $\gamma$ takes some of their worth along.
 #
 # ## 6. Helpful, harmless, honest
 #
@@ -777,6 +777,8 @@ plt.show()
 
 
 # %% [markdown]
+# With the floor, the harmless line hardly depends on the weights any more. Its price is help, at any weight.
+#
 # ## 7. Best of $n$, and too much of it
 #
 # The simplest way to use a reward model needs no training: draw $n$ replies, keep the best (**best-of-$n$**, or **rejection sampling**). How far does that move the policy? The Kullback-Leibler divergence from the policy $\pi$ to the best-of-$n$ policy is at most the following (Stiennon et al. 2020, appendix G.3; Beirami et al. 2024 show that it is a bound)
@@ -848,10 +850,10 @@ for n in range(1, 8):
     winners = [score[max(rows, key=lambda i: proxy[i])] for rows in itertools.combinations(range(7), n)]
     why = f"7 candidates, n = {n}, against the mean over all {len(winners)} subsets: sorted by the proxy?"
     assert_allclose(best_of_n_value(proxy, score, n), np.mean(winners), rtol=1e-9, err_msg=why)
+    assert_array_equal(given, (proxy, score), err_msg="best_of_n_value changed its arguments")
 many = rng.permutation(200).astype(float)
 why = "200 candidates, gold = proxy = 0 to 199, mixed: the highest of 100 is 100 * 201 / 101 - 1 in the mean; int64 overflows"
 assert_allclose(best_of_n_value(many, many.copy(), 100), 100 * 201 / 101 - 1, rtol=1e-7, err_msg=why)
-assert_array_equal(given, (proxy, score), err_msg="best_of_n_value changed its arguments")
 for n in (0, 8):
     with assert_raises(ValueError, msg=f"n = {n} of 7 candidates should raise ValueError"):
         best_of_n_value(proxy, score, n)
@@ -862,7 +864,7 @@ for n in (0, 8):
 # **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold). The thin lines, and the lines "fresh" of the table, are the same on eight other questions with replies drawn by another seed, which nothing in this lab was selected by.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-overoptimisation", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-ns, curves = range(1, 25), {}
+ns, curves = range(1, 13), {}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
 for part, (i, (name, w)) in itertools.product(("pool", "fresh"), enumerate(heads.items())):
     r = (states[part] - states[part].mean(axis=0)) @ w
@@ -871,18 +873,20 @@ for part, (i, (name, w)) in itertools.product(("pool", "fresh"), enumerate(heads
     look = {"marker": "os^"[i], "markersize": 3, "label": name} if part == "pool" else {"linewidth": 0.7}
     for ax, curve in zip(axes, (own, real), strict=True):
         ax.plot([best_of_n_kl(n) for n in ns], curve, color=f"C{i}", **look)
-    print(f"{part}, {name}: gold {real[0]:.2f} for n = 1, {real[-1]:.2f} for n = 24, best {real.max():.2f} for", end="")
-    print(f" n = {real.argmax() + 1}; filler {filler[0]:.1f} sentences for n = 1, {filler[-1]:.1f} for n = 24")
+    print(f"{part:>5}, {name:>17}: own reward {own[0]:5.2f} {own[3]:5.2f} {own[11]:5.2f} for n = 1, 4, 12;", end=" ")
+    print(f"gold {real[0]:.2f} {real[3]:5.2f} {real[11]:5.2f}; filler {filler[0]:.1f} {filler[3]:.1f} {filler[11]:.1f}")
 label(axes[0], "The score always rises", "KL bound, nats", "own reward of the winner, sd")
 label(axes[1], "What we wanted does not", "KL bound, nats", "gold score of the winner")
 plt.show()
-final = {name: curves["pool", name][1][-1] for name in heads}
-assert final["plain"] < curves["pool", "plain"][1].max() - 0.1, "the plain head should be over-optimised"
-assert final["length-controlled"] > final["plain"] + 0.5, "the length-controlled head should hold out longer"
+at_8 = {name: curves["pool", name][1][7] for name in heads}
+assert at_8["plain"] < curves["pool", "plain"][1][0] - 0.1, "the plain head should be over-optimised"
+assert at_8["length-controlled"] > at_8["plain"] + 0.1, "the length-controlled head should hold out longer"
 
 
 # %% [markdown]
-# *Think:* the plain head's score keeps rising. Which line of the printed table would have warned you, if you had no gold score? Would a larger $n$ be better or worse for a head that is unbiased, but noisy?
+# With each $n$ the plain head's own reward rises, while the gold score of its winners falls below that of a random reply ($n = 1$), on both draws. The length-controlled head gains little on the pool and more on the fresh draw; a proxy that is trained on gold gains most. Do not read much into the right ends: there a curve rests on a few winners for each of eight questions.
+#
+# *Think:* which column of the printed table would have warned you, if you had no gold score? Would a larger $n$ be better or worse for a head that is unbiased, but noisy?
 #
 # ## 8. Experiments: trl, and the tax
 #
@@ -926,6 +930,8 @@ assert perplexity["before"] < perplexity["with Austen mixed in"] < perplexity["o
 
 
 # %% [markdown]
+# Both seeds agree in direction: training on replies alone raises the perplexity most, and two passages of Austen beside each batch take most of that tax away, with some of the gain.
+#
 # ## Recap
 #
 # A reward model is a language model with one number at the end, fitted to differences. Held-out accuracy says how well it copies its raters, with their errors; length slopes, gold labels and calibration say more. Several heads make trades visible, and a floor makes some of them impossible. Push any imperfect reward hard enough and it parts from what you meant; the KL distance says how hard you push. And what the policy gains it may pay for elsewhere, so measure that too.
