@@ -84,8 +84,8 @@ def last_states(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     Example:
         mask [[1, 1, 0]] picks hidden[0, 1], mask [[0, 1, 1]] picks hidden[0, 2]
     """
-    last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), last]
+    last = (torch.arange(mask.shape[1]) * mask).argmax(dim=1)
+    return hidden[torch.arange(len(hidden)), last]
 
 
 def fit_head(better: ndarray, worse: ndarray, l2: float) -> ndarray:
@@ -108,8 +108,7 @@ def fit_head(better: ndarray, worse: ndarray, l2: float) -> ndarray:
         loss, d_better, _ = bradley_terry(better @ w, worse @ w)
         return loss + l2 / 2 * (w @ w), gap.T @ d_better + l2 * w
 
-    options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 2000}
-    return minimize(objective, np.zeros(gap.shape[1]), jac=True, method="L-BFGS-B", options=options).x
+    return minimize(objective, np.zeros(gap.shape[1]), jac=True, method="L-BFGS-B", tol=1e-12).x
 
 
 def pair_accuracy(margins: ndarray) -> float:
@@ -149,7 +148,7 @@ def temperature(margins: ndarray) -> float:
     def loss(log_t: float) -> float:
         return float(np.logaddexp(0.0, -margins / np.exp(log_t)).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-7.0, 9.0), method="bounded", options={"xatol": 1e-7}).x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-7.0, 9.0)).x))
 
 
 def length_slope(rewards: ndarray, lengths: ndarray, prompts: ndarray) -> float:
@@ -162,12 +161,11 @@ def length_slope(rewards: ndarray, lengths: ndarray, prompts: ndarray) -> float:
     Example:
         length_slope(np.array([0.0, 1.0, 5.0, 7.0]), np.array([1.0, 3.0, 10.0, 10.0]), np.array([0, 0, 1, 1]))  ->  0.5
     """
-    above = np.zeros((2, len(rewards)))
+    off = lengths.copy()
     for prompt in np.unique(prompts):
-        rows = prompts == prompt
-        above[:, rows] = rewards[rows] - rewards[rows].mean(), lengths[rows] - lengths[rows].mean()
-    square = above[1] @ above[1]
-    return float(above[0] @ above[1] / square) if square > 0 else 0.0
+        off[prompts == prompt] -= lengths[prompts == prompt].mean()
+    # off adds up to 0 within each prompt, so taking the mean off the rewards would change nothing
+    return float(rewards @ off / (off @ off)) if off.any() else 0.0
 
 
 def fit_length_controlled(better: ndarray, worse: ndarray, length_gap: ndarray, l2: float) -> tuple[ndarray, float]:
@@ -188,8 +186,7 @@ def fit_length_controlled(better: ndarray, worse: ndarray, length_gap: ndarray, 
         loss, d_score, _ = bradley_terry(gap @ w + gamma * length_gap, np.zeros(len(gap)))
         return loss + l2 / 2 * (w @ w), np.append(gap.T @ d_score + l2 * w, length_gap @ d_score)
 
-    options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 2000}
-    best = minimize(objective, np.zeros(gap.shape[1] + 1), jac=True, method="L-BFGS-B", options=options).x
+    best = minimize(objective, np.zeros(gap.shape[1] + 1), jac=True, method="L-BFGS-B", tol=1e-12).x
     return best[:-1], float(best[-1])
 
 
