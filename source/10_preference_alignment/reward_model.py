@@ -636,13 +636,13 @@ judges = {"raters": pairs["pool"], "gold": preference_pairs(prompts["pool"], gol
 ideal = fit_head(*training_states(preference_pairs(prompts["train"], gold["train"], 0.5)), L2)
 heads = {"plain": plain, "length-controlled": controlled, "trained on gold": ideal}
 pool = {name: states["pool"] @ w / (states["pool"] @ w).std() for name, w in heads.items()}
-figure, axes = plt.subplots(1, 3, figsize=(8, 2.8), sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.6), sharey=True)
 slopes: dict[str, float] = {}
 agree: dict[str, dict[str, float]] = {}
 for ax, (name, r) in zip(axes, pool.items(), strict=True):
     slopes[name] = length_slope(r, length["pool"] / 10, prompts["pool"])
     agree[name] = {judge: pair_accuracy(r[found] @ [1, -1]) for judge, found in judges.items()}
-    dots = ax.scatter(length["pool"][::2], (r - r.mean())[::2], s=9, c=gold["pool"][::2], cmap="viridis")
+    dots = ax.scatter(length["pool"][::3], (r - r.mean())[::3], s=9, c=gold["pool"][::3], cmap="viridis")
     ax.set(title=f"{name}: {slopes[name]:+.2f}", xlabel="length, tokens")
     by = ", ".join(f"with {judge} {share:.1%}" for judge, share in agree[name].items())
     print(f"{name:>18}: {slopes[name]:+.2f} for ten tokens more; agrees {by}")
@@ -865,7 +865,7 @@ for n in (0, 8):
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-overoptimisation", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 ns, curves = range(1, 13), {}
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
+figure, axes = plt.subplots(1, 2, figsize=(7, 3))
 for part, (i, (name, w)) in itertools.product(("pool", "fresh"), enumerate(heads.items())):
     r = (states[part] - states[part].mean(axis=0)) @ w
     judged = (r / r.std(), gold[part], quality[part][:, 3])
@@ -873,7 +873,7 @@ for part, (i, (name, w)) in itertools.product(("pool", "fresh"), enumerate(heads
     look = {"marker": "os^"[i], "markersize": 3, "label": name} if part == "pool" else {"linewidth": 0.7}
     for ax, curve in zip(axes, (own, real), strict=True):
         ax.plot([best_of_n_kl(n) for n in ns], curve, color=f"C{i}", **look)
-    print(f"{part:>5}, {name:>17}: own reward {own[0]:5.2f} {own[3]:5.2f} {own[11]:5.2f} for n = 1, 4, 12;", end=" ")
+    print(f"{part:>5}, {name:>17}: own reward 0 {own[3]:5.2f} {own[11]:5.2f} for n = 1, 4, 12;", end=" ")
     print(f"gold {real[0]:.2f} {real[3]:5.2f} {real[11]:5.2f}; filler {filler[0]:.1f} {filler[3]:.1f} {filler[11]:.1f}")
 label(axes[0], "The score always rises", "KL bound, nats", "own reward of the winner, sd")
 label(axes[1], "What we wanted does not", "KL bound, nats", "gold score of the winner")
