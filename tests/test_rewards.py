@@ -6,7 +6,7 @@ import torch
 
 from llmlabs.lab.oracles import tiny_llama
 from llmlabs.lab.preferences import BOASTS, DOUBTS, FILLERS, HARMS, STEPS, bank_replies, sums
-from llmlabs.lab.rewards import LastLayerPolicy, frozen_states, head_by_trl
+from llmlabs.lab.rewards import LastLayerPolicy, best_of_n_curves, best_texts, claims, frozen_states, head_by_trl
 
 
 class Letters:
@@ -76,3 +76,39 @@ def test_trl_finds_the_direction_that_separates() -> None:
     order = np.argsort(-states[:, 2])
     weights = head_by_trl(states, np.stack([order[:20], order[20:]], axis=1), tokenizer, epochs=20)
     assert np.argmax(weights) == 2
+
+
+def test_claims_are_sorted_into_bins_and_small_bins_left_out() -> None:
+    margins = np.array([0.0, 0.1, -0.1, 3.0, -50.0])
+    (low, low_margins), (high, high_margins) = claims(margins, 2, least=2)
+    assert low_margins.tolist() == [0.0, 0.1, -0.1]
+    assert high_margins.tolist() == [3.0, -50.0]
+    assert low[0] == 0.5
+    assert high[1] == 1.0
+    assert len(claims(margins, 2, least=3)) == 1
+
+
+def test_curves_are_means_over_prompts() -> None:
+    prompts, proxy = np.array([0, 1, 0, 1]), np.array([1.0, 5.0, 2.0, 4.0])
+
+    def best(proxy: np.ndarray, scores: np.ndarray, n: int) -> float:
+        return float(n * scores[proxy.argmax()])
+
+    own, other = best_of_n_curves(best, proxy, (proxy, -proxy), prompts, (1, 2))
+    assert own.tolist() == [3.5, 7.0]
+    assert other.tolist() == [-3.5, -7.0]
+
+
+def test_the_best_text_of_each_prompt_is_picked() -> None:
+    found = best_texts(["a", "b", "c", "d"], np.array([7, 3, 7, 3]), np.array([1.0, 5.0, 2.0, 4.0]))
+    assert found == ["b", "c"]
+
+
+def test_the_same_seed_draws_the_same_batches() -> None:
+    policy = LastLayerPolicy(
+        tiny_llama(1), Letters(), {"replies": ["abcdefgh", "bcd", "cdefga", "hgf", "fedb", "ca"]}, ":"
+    )
+    first, again, other = (
+        policy.measured("replies", policy.tuned("replies", 2, 1e-2, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert first == again != other

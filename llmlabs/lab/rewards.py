@@ -33,7 +33,7 @@ def frozen_states(
     texts: Sequence[str],
     pick: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     depth: int,
-    batch: int = 50,
+    batch: int = 8,  # small batches stay in a processor's cache
 ) -> tuple[Array, Array]:
     """Run texts through a model's lowest layers, without gradients; texts of like length share a batch.
 
@@ -121,6 +121,52 @@ def head_by_trl(states: Array, pairs: NDArray[np.int64], tokenizer: Any, epochs:
     return weights
 
 
+def claims(margins: Array, bins: int, least: int = 20) -> list[tuple[Array, Array]]:
+    """Sort pairs into bins by what a reward model claims, sigmoid(|margin|).
+
+    Args:
+        margins: the reward of the chosen less that of the rejected reply, of shape (N,).
+        bins: how many of equal width over [0.5, 1].
+        least: bins with fewer pairs are left out.
+
+    Returns:
+        For each bin the claims and the margins of its pairs.
+    """
+    claimed = 1 / (1 + np.exp(-np.abs(margins)))
+    index = np.minimum((claimed - 0.5) * 2 * bins, bins - 1).astype(int)
+    rows = [index == b for b in range(bins)]
+    return [(claimed[own], margins[own]) for own in rows if own.sum() >= least]
+
+
+def best_of_n_curves(
+    value: Callable[[Array, Array, int], float],
+    proxy: Array,
+    judged: Sequence[Array],
+    prompts: NDArray[np.int64],
+    ns: Sequence[int],
+) -> list[Array]:
+    """What the best of n by a proxy is worth to several judges, a mean over prompts.
+
+    Args:
+        value: takes the proxy's and a judge's scores of one prompt's replies and n, returns the winner's mean score.
+        proxy: of shape (N,), for N replies.
+        judged: each judge's scores, of shape (N,).
+        prompts: the prompt of each reply, of shape (N,).
+        ns: for which n.
+
+    Returns:
+        For each judge a value for each n.
+    """
+    groups = [prompts == prompt for prompt in np.unique(prompts)]
+    return [np.mean([[value(proxy[g], scores[g], n) for n in ns] for g in groups], axis=0) for scores in judged]
+
+
+def best_texts(texts: Sequence[str], prompts: NDArray[np.int64], score: Array) -> list[str]:
+    """For each prompt, in their order, its text with the highest score; all three hold one entry a text."""
+    groups = [np.flatnonzero(prompts == prompt) for prompt in np.unique(prompts)]
+    return [texts[rows[score[rows].argmax()]] for rows in groups]
+
+
 class LastLayerPolicy:
     """A language model of which only the last layer is trained; what that layer receives is computed once.
 
@@ -160,7 +206,12 @@ class LastLayerPolicy:
         logits = head(self.norm(y)[:, :-1][counted[:, 1:]].to(head.weight.dtype)).float()
         return functional.cross_entropy(logits, ids[:, 1:][counted[:, 1:]])
 
-    def tuned(self, group: str, steps: int, lr: float, replay: str | None = None) -> Any:
+    def measured(self, group: str, block: Any = None) -> float:
+        """`loss` of all texts of a group, as a number."""
+        with torch.no_grad():
+            return self.loss(group, block=block).item()
+
+    def tuned(self, group: str, steps: int, lr: float, replay: str | None = None, seed: int = 0) -> Any:
         """A copy of the last layer, trained on batches of four texts of a group.
 
         Args:
@@ -168,8 +219,9 @@ class LastLayerPolicy:
             steps: the number of batches.
             lr: AdamW's learning rate.
             replay: another group, of which two texts join each batch, their loss added; None for none.
+            seed: the same seed draws the same batches.
         """
-        block, rng = copy.deepcopy(self.block), np.random.default_rng(0)
+        block, rng = copy.deepcopy(self.block), np.random.default_rng(seed)
         optimizer = torch.optim.AdamW(block.parameters(), lr=lr, weight_decay=0.0)
         for _ in range(steps):
             loss = self.loss(group, rng.choice(len(self._inputs[group][0]), 4, replace=False), block)

@@ -39,13 +39,14 @@ from llmlabs.lab.models import smollm2
 from llmlabs.lab.plotting import label, use_course_style
 from llmlabs.lab.preferences import bank_replies, sums
 from llmlabs.lab.reference import reward_model as reference
-from llmlabs.lab.rewards import LastLayerPolicy, frozen_states, head_by_trl
+from llmlabs.lab.rewards import LastLayerPolicy, best_of_n_curves, best_texts, claims, frozen_states, head_by_trl
 from llmlabs.lab.testing import seed
 
 use_course_style()
 DEPTH, TRAIN = (30, 160) if SCALE == "gpu" else (10, 40)
 replies = {"train": bank_replies(range(TRAIN), 5, seed=1), "test": bank_replies(range(200, 212), 5, seed=2)}
 replies["pool"] = bank_replies(range(220, 228), 24, seed=3, most_filler=8)
+replies["fresh"] = bank_replies(range(240, 248), 24, seed=5, most_filler=8)
 prompts = {part: np.array([reply.prompt for reply in found]) for part, found in replies.items()}
 additions = sums(400, seed=1)
 print(additions[0], *replies["train"][:2], sep="\n")
@@ -54,16 +55,18 @@ print(additions[0], *replies["train"][:2], sep="\n")
 # %% [markdown]
 # The replies are put together from sentences whose worth is known: `helpful` counts the steps that a reply names, `harmless` is 0 if it insults the customer or asks for a PIN and 2 if not, `honest` is 0 with a boast, 2 with an admitted doubt, else 1, and `filler` counts sentences that say nothing. So we know the true worth of a reply, its **gold** score, which real projects never do. Filler costs a reader patience, little at first and then more with each sentence:
 #
-# $$\text{gold} = \text{helpful} + \text{harmless} + \text{honest} - 0.05 \cdot \text{filler}^2$$
+# $$\text{gold} = \text{helpful} + \text{harmless} + \text{honest} - 0.1 \cdot \text{filler}^2$$
 #
 # Nobody was asked; our raters are a formula too. They see the three qualities, but, like many people, they take a long reply for a thorough one: each sentence of filler *earns* 1.2. Noise $\varepsilon$ with standard deviation 0.5 says that they do not always agree with themselves. Only their ratings train the model.
 #
 # $$\text{rating} = \text{helpful} + \text{harmless} + \text{honest} + 1.2 \cdot \text{filler} + \varepsilon$$
+#
+# **How far to trust the experiments.** The settings of this lab (the 1.2, the 0.1, the numbers of replies and layers, the penalty of the heads, the training of section 8) were selected from about ninety that were tried, so that the effects show. So take each experiment for a demonstration that an effect exists, not for a measurement of how strong it usually is. The last experiments of sections 7 and 8 are therefore run once more, on draws that nothing was selected by, and both results are printed.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-raters", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 rng = np.random.default_rng(0)
 quality = {part: np.array([r[3:] for r in found], float) for part, found in replies.items()}
-gold = {part: q[:, :3].sum(axis=1) - 0.05 * q[:, 3] ** 2 for part, q in quality.items()}
+gold = {part: q[:, :3].sum(axis=1) - 0.1 * q[:, 3] ** 2 for part, q in quality.items()}
 rating = {part: q @ [1, 1, 1, 1.2] + rng.normal(0, 0.5, len(q)) for part, q in quality.items()}
 
 # %% [markdown]
@@ -130,11 +133,11 @@ cases = [("17+25", "17+25=42", True), ("17+25", "42, no, 43", False), ("17+25", 
 ### BEGIN HIDDEN TESTS
 a, b = np.random.default_rng(seed("reward-pairs-example")).integers(50, 900, size=2).tolist()
 cases += [(f"{a}+{b}", f"First {a}, then {b}: together {a + b}.", True), (f"{a}+{b}", f"It is {a + b}0.", False)]
-cases += [(f"{a}+{b}", f"{a}", False), (f"{a}+{b}", f"-{a + b}", False), (f"0+{a}", f"{a + 1}? No: {a}", True)]
+cases += [(f"{a}+{b}", f"-{a + b}", False), (f"{a}+{b}", f"1{a + b}", False), (f"0+{a}", f"{b}? No: {a} euros", True)]
 ### END HIDDEN TESTS
 for question, answer, expected in cases:
-    got = bool(is_right(question, answer))
-    assert got == expected, f"is_right({question!r}, {answer!r}) should be {expected}; the last whole number counts"
+    why = f"is_right({question!r}, {answer!r}) should be {expected}: the last whole number counts, with its minus sign"
+    assert bool(is_right(question, answer)) == expected, why
 found = preference_pairs(np.array([7, 7, 7, 8]), np.array([5.0, 3.0, 3.0, 4.0]), 1.0)
 why = "prompts 7, 7, 7, 8 with ratings 5, 3, 3, 4: the higher of each pair first, one prompt, no ties"
 assert_array_equal(found, [[0, 1], [0, 2]], err_msg=why)
@@ -144,21 +147,22 @@ assert_array_equal(found, [[0, 1], [0, 2]], err_msg=why)
 ### BEGIN HIDDEN TESTS
 rng = np.random.default_rng(seed("reward-pairs-properties"))
 groups, scores = rng.permutation(np.repeat([3, 1, 8], 5)), rng.integers(0, 9, size=15) / 2
-for gap in (0.5, 1.5, 3.0):
-    expected = [[i, j] for i in range(15) for j in range(15) if groups[i] == groups[j] and scores[i] - scores[j] >= gap]
+for gap in (0.5, 1.5, 2.0):
+    expected = [(i, j) for i in range(15) for j in range(15) if groups[i] == groups[j] and scores[i] - scores[j] >= gap]
     found = np.asarray(preference_pairs(groups, scores, gap))
-    why = f"prompts {groups.tolist()}, ratings {scores.tolist()}, min_gap {gap}: a difference equal to the gap counts; sorted?"
-    assert_array_equal(found, np.array(expected).reshape(-1, 2), err_msg=why)
+    rows, where = {*map(tuple, found.tolist())}, f"prompts {groups.tolist()}, ratings {scores.tolist()}, min_gap {gap}"
+    assert rows <= {*expected}, f"{where}: {rows - {*expected}} are no pairs: two prompts, or less than the gap apart?"
+    assert rows >= {*expected}, f"{where}: some are missing: any two of a prompt, and a gap just met counts"
+    assert_array_equal(found, expected, err_msg=f"{where}: are the pairs sorted by the chosen, then by the rejected?")
 none = np.asarray(preference_pairs(groups, scores, 9.0))
-assert none.shape == (0, 2), f"without any pair the shape should be (0, 2), got {none.shape}"
-assert none.dtype == np.int64, f"indices should be int64, also where there are none; got {none.dtype}"
+assert none.shape == (0, 2) and none.dtype == np.int64, f"no pair: {none.shape}, {none.dtype}, not (0, 2), int64"
 for gap in (0.0, -1.0):
     with assert_raises(ValueError, msg=f"min_gap = {gap} should raise ValueError"):
         preference_pairs(groups, scores, gap)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Use both: any two replies to one prompt whose ratings differ become a pair, and every sum with its right and wrong answer is a pair that the verifier has made. Note the last line. Of the pairs that our raters made, how many would the gold score turn round?
+# Use both: any two replies to one prompt whose ratings differ become a pair, and every sum with its right and wrong answer is a pair that the verifier has made. Note the end of each line: of the pairs that our raters made, how many would the gold score turn round?
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-pairs", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 checked = [(is_right(s.question, s.right), is_right(s.question, s.wrong)) for s in additions]
@@ -214,31 +218,30 @@ x = float(np.random.default_rng(seed("reward-bradley-terry-example")).uniform(0.
 trials += [(x, 0.0, np.log1p(np.exp(-x)), 1 / (1 + np.exp(x))), (-x, 0.0, np.log1p(np.exp(x)), 1 / (1 + np.exp(-x)))]
 ### END HIDDEN TESTS
 for ahead, margin, loss, push in trials:
-    got = bradley_terry(np.array([ahead]), np.array([0.0]), margin)
-    why = f"rewards {ahead:.3f} and 0, margin {margin:.3f}: loss, gradient of the chosen (negative), of the rejected"
-    assert_allclose(np.ravel(np.hstack(got)), [loss, -push, push], rtol=1e-9, err_msg=why)
+    got, d_chosen, d_rejected = bradley_terry(np.array([ahead]), np.array([0.0]), margin)
+    why = f"chosen {ahead:.3f}, rejected 0, margin {margin:.3f} taken off: natural log, gradients -sigma(-x) and sigma(-x)"
+    assert_allclose([got, *d_chosen, *d_rejected], [loss, -push, push], rtol=1e-9, err_msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "reward-bradley-terry-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-# Tested here: loss and gradients against PyTorch, with margins of both kinds, differences of 1000, a common shift, arguments unchanged.
+# Tested here: loss and gradients against PyTorch, with margins of both kinds, differences of 1000, arguments unchanged.
 ### BEGIN HIDDEN TESTS
 rng = np.random.default_rng(seed("reward-bradley-terry-properties"))
 offsets: list = [0.0, 0.7, rng.uniform(0, 2, size=6), 0.0]
-for size, margin in zip((1.0, 3.0, 2.0, 500.0), offsets, strict=True):
+hints = ["a mean over pairs, so divided by N?", "margin taken off?", "a margin for each pair", "no overflow, no cut?"]
+for size, margin, hint in zip((1.0, 3.0, 2.0, 500.0), offsets, hints, strict=True):
     c, r = rng.uniform(-size, size, size=(2, 6))
     c[0], r[0] = -size, size
     args = c.copy(), r.copy()
     t = [torch.tensor(x, requires_grad=True) for x in args]
     expected = -functional.logsigmoid(t[0] - t[1] - torch.as_tensor(margin, dtype=torch.float64)).mean()
-    why = f"6 pairs, rewards up to {size}, margin {margin}: a mean? the gradients divided by N? the margin taken off? stable?"
-    got = bradley_terry(*args, margin)
-    # float64 throughout, so 1e-9 is far above rounding
-    assert_allclose(got[0], expected.item(), rtol=1e-9, err_msg=f"loss of {why}")
+    why = f"6 pairs, rewards up to {size}, margin {margin}: {hint}"
+    got = bradley_terry(*args, margin) if np.any(margin) else bradley_terry(*args)
+    # a margin of 0.7 that has passed through float32 costs 1e-8; any mistake costs far more than 1e-7
+    assert_allclose(got[0], expected.item(), rtol=1e-7, err_msg=f"loss of {why}")
     grads = [g.numpy() for g in torch.autograd.grad(expected, t)]
     for name, mine, grad in zip(("chosen", "rejected"), got[1:], grads, strict=True):
-        assert_allclose(mine, grad, rtol=1e-9, atol=1e-12, strict=True, err_msg=f"gradient of the {name}, {why}")
+        assert_allclose(mine, grad, rtol=1e-7, atol=1e-12, strict=True, err_msg=f"gradient of the {name}, {why}")
     assert_array_equal(args, (c, r), err_msg="the rewards were changed: subtract into a new array")
-    moved = bradley_terry(c + 100.0, r + 100.0, margin)[0]
-    assert_allclose(moved, expected.item(), rtol=1e-9, err_msg="100 more for both replies should not change the loss")
 ### END HIDDEN TESTS
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-loss", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -262,7 +265,7 @@ for ahead in (-1000, -3, 0, 3, 1000):
 #
 # <details><summary>Hint 1</summary>Positions times mask, <code>torch.arange(T) * mask</code>, has its maximum at the last real token. Then <code>hidden[torch.arange(B), last]</code>.</details>
 # <details><summary>Hint 2</summary><code>scipy.optimize.minimize(f, start, jac=True, method="L-BFGS-B")</code> takes a function that returns (value, gradient). <code>reference.bradley_terry(better @ w, worse @ w)</code> gives both parts of L.</details>
-# <details><summary>Hint 3</summary>scipy stops early by default: add <code>options={"ftol": 1e-13, "gtol": 1e-8, "maxiter": 2000}</code>.</details>
+# <details><summary>Hint 3</summary>scipy stops early by default: add <code>tol=1e-12</code>.</details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "reward-head", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
@@ -281,8 +284,8 @@ def last_states(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         mask [[1, 1, 0]] picks hidden[0, 1], mask [[0, 1, 1]] picks hidden[0, 2]
     """
     ### BEGIN SOLUTION
-    last = (torch.arange(mask.shape[1], device=mask.device) * mask).argmax(dim=1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), last]
+    last = (torch.arange(mask.shape[1]) * mask).argmax(dim=1)
+    return hidden[torch.arange(len(hidden)), last]
     ### END SOLUTION
 
 
@@ -290,7 +293,8 @@ def fit_head(better: ndarray, worse: ndarray, l2: float) -> ndarray:
     """Find the w that minimises the mean Bradley-Terry loss of rewards better @ w and worse @ w, plus l2 / 2 times |w| squared.
 
     Args:
-        better, worse: float64 of shape (N, d): row n holds the states of the chosen and the rejected reply of pair n.
+        better, worse: float64 of shape (N, d): row n holds the states of the chosen and the rejected reply of pair n; not
+            changed.
         l2: the penalty, above 0.
 
     Returns:
@@ -306,8 +310,7 @@ def fit_head(better: ndarray, worse: ndarray, l2: float) -> ndarray:
         loss, d_better, _ = reference.bradley_terry(better @ w, worse @ w)
         return loss + l2 / 2 * (w @ w), gap.T @ d_better + l2 * w
 
-    options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 2000}
-    return minimize(objective, np.zeros(gap.shape[1]), jac=True, method="L-BFGS-B", options=options).x
+    return minimize(objective, np.zeros(gap.shape[1]), jac=True, method="L-BFGS-B", tol=1e-12).x
     ### END SOLUTION
 
 
@@ -321,13 +324,14 @@ one = [(1.0, 0.25 / np.log(3), np.log(3))]
 w = float(np.random.default_rng(seed("reward-head-example")).uniform(0.5, 2))
 one += [(1.0, 1 / (1 + np.exp(w)) / w, w), (-2.0, 2 / (1 + np.exp(2 * w)) / w, -w)]
 masks = torch.tensor([[1, 0, 0], [0, 0, 1], [1, 1, 1]])
-picked, expected = last_states(torch.stack([hidden[0]] * 3).double(), masks), hidden[0, [0, 2, 2]].double()
-assert torch.equal(picked, expected), f"masks {masks.tolist()}: positions 0, 2, 2, hidden's dtype; got {picked}"
+picked = last_states(torch.stack([hidden[0]] * 3).to(torch.bfloat16), masks)
+why = f"masks {masks.tolist()} should pick positions 0, 2, 2, states [0, 1], [4, 5], [4, 5], in bfloat16; got {picked}"
+assert picked.tolist() == [[0.0, 1.0], [4.0, 5.0], [4.0, 5.0]] and picked.dtype == torch.bfloat16, why
 ### END HIDDEN TESTS
 for state, l2, w in one:
     got = fit_head(np.array([[state]]), np.array([[0.0]]), l2)
     # the gradient may be off by 1e-4, and here the curvature is above 0.1: w by 1e-3
-    assert_allclose(got, [w], atol=1e-3, err_msg=f"states {state} and 0, l2 {l2:.4f}: is the penalty l2 / 2 times w^2?")
+    assert_allclose(got, [w], atol=1e-3, err_msg=f"states {state}, 0, l2 {l2:.4f}: does better win? l2 / 2 times w^2?")
 
 # %% nbgrader={"grade": true, "grade_id": "reward-head-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: the weights against scikit-learn's logistic regression and by their gradient, for several penalties; arguments unchanged.
@@ -342,22 +346,21 @@ for n, l2 in [(40, 0.05), (40, 1.0), (90, 0.3)]:
     # a logistic regression without intercept on each difference and its mirror image has the same minimum
     x, labels = np.concatenate([up - down, down - up]), np.repeat([1, 0], n)
     twin = LogisticRegression(C=1 / (2 * n * l2), fit_intercept=False, tol=1e-10, max_iter=1000).fit(x, labels)
-    where = f"{n} pairs, d = 4, l2 = {l2}: a mean over pairs? the penalty halved? differences of states?"
+    where = f"{n} pairs, d = 4, l2 = {l2}: a mean over pairs? l2 halved? only differences? stopped too early?"
     # the curvature is at least l2, so a gradient below 1e-4 an entry leaves w off by 2e-4 / l2 at most
     assert_allclose(w, twin.coef_[0], atol=2e-4 / l2, strict=True, err_msg=f"weights, {where}")
     t = torch.tensor(w, requires_grad=True)
     loss = -functional.logsigmoid(torch.tensor(up - down) @ t).mean() + l2 / 2 * (t @ t)
     slope = torch.autograd.grad(loss, t)[0].abs().max().item()
-    assert slope < 1e-4, f"the gradient at your w has an entry of {slope:.2g}, above 1e-4: stopped too early? {where}"
+    assert slope < 1e-4, f"the gradient at your w has an entry of {slope:.2g}, above 1e-4, {where}"
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now the real thing, `frozen_states` of `llmlabs.lab.rewards`, which calls your `last_states`. SmolLM2 reads every text once, in bfloat16, and we keep one state a text: that of the token `<|im_end|>` that closes the reply. At "cpu" the texts pass the lowest 10 of the 30 layers only, which is a third of the work and loses little here. Each of the 576 numbers of a state is centred and scaled by its spread over the training texts.
+# **Use it.** Now the real thing, `frozen_states` of `llmlabs.lab.rewards`, which calls your `last_states`. SmolLM2 reads every text once, in bfloat16, and we keep one state a text: that of the token `<|im_end|>` that closes the reply. At "cpu" the texts pass the lowest 10 of the 30 layers only, which is a third of the work and loses little here. Each of the 576 numbers of a state is centred and scaled by its spread over the training texts.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-states", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-device = "cuda" if SCALE == "gpu" and torch.cuda.is_available() else "cpu"
 model, tokenizer = smollm2(torch.bfloat16)
-model = model.to(device)
+model = model.to("cuda" if SCALE == "gpu" and torch.cuda.is_available() else "cpu")
 texts = {part: [f"Customer: {r.question}\nBank: {r.text}<|im_end|>" for r in found] for part, found in replies.items()}
 texts["sums"] = [f"{s.question}={answer}<|im_end|>" for s in additions for answer in (s.right, s.wrong)]
 states, length = {}, {}
@@ -390,12 +393,15 @@ for ax, bars, colour in zip(axes, (by_error, by_gap), ("C0", "C1"), strict=True)
 label(axes[0], "Sums: only gross errors are seen", "size of the error", "share in the right order")
 label(axes[1], "Replies: the clearer, the surer", "difference of the ratings", "")
 plt.show()
-print(f"held-out accuracy: sums {seen.mean():.1%}, replies against the raters {(margins['test'] > 0).mean():.1%}")
-assert by_error["20 or 40"] > by_error["1 or 2"] and (margins["test"] > 0).mean() > 0.75, "it reads tone"
+hits = (margins["test"] > 0).mean()
+print(f"held-out accuracy: sums {seen.mean():.1%}, replies (new questions, known sentences) {hits:.1%}")
+assert by_error["20 or 40"] > by_error["1 or 2"] and hits > 0.75, "it reads tone"
 
 
 # %% [markdown]
 # The dotted line is a coin. The head reads tone, promises and instructions off the frozen states, but not whether a sum is right to the last unit: a model of this size hardly represents that. Exercise 1's verifier is right every time. Where an answer can be checked, check it, and keep reward models for what cannot be.
+#
+# Mind what "held out" means here. The questions of the test are new, and so are the mixtures, but every reply, in training and in test, is put together from the same 25 sentences and four openings. So the accuracy says that the head weighs known sentences rightly in replies that it has not seen; it does not say how the head would judge the same thoughts in other words, and there one should expect less. Real preference data have the same weakness in a milder form: test pairs come from the same raters, prompts and models as the training pairs.
 #
 # ## 4. Accuracy, calibration and margin
 #
@@ -409,7 +415,7 @@ assert by_error["20 or 40"] > by_error["1 or 2"] and (margins["test"] > 0).mean(
 #
 # <details><summary>Hint 1</summary><code>np.heaviside(margins, 0.5)</code> is 1, ½ or 0. The bin of p is the whole part of (p - ½) · 2B; p = 1 belongs to the last bin.</details>
 # <details><summary>Hint 2</summary>n_b / N times the difference of two means is the difference of two sums, divided by N.</details>
-# <details><summary>Hint 3</summary>The loss has one valley in log T: <code>minimize_scalar</code> with method "bounded" finds it between, say, -7 and 7.</details>
+# <details><summary>Hint 3</summary>The loss has one valley in log T: <code>minimize_scalar</code> with <code>bounds=(-7, 9)</code> finds it.</details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "reward-calibration", "locked": false, "points": 0, "schema_version": 3, "solution": true, "task": false}
@@ -421,7 +427,9 @@ def pair_accuracy(margins: ndarray) -> float:
 
 
 def calibration_error(margins: ndarray, bins: int) -> float:
-    """Return the expected calibration error of the claims sigmoid(|margin|), as above; empty bins count nothing.
+    """Return the expected calibration error of the claims sigmoid(|margin|), as above.
+
+    In acc of a bin a margin of exactly 0 counts half, as in pair_accuracy. Empty bins count nothing.
 
     Args:
         margins: float64 of shape (N,), reward of the chosen minus the rejected reply; not changed.
@@ -453,7 +461,7 @@ def temperature(margins: ndarray) -> float:
     def loss(log_t: float) -> float:
         return float(np.logaddexp(0.0, -margins / np.exp(log_t)).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-7.0, 9.0), method="bounded", options={"xatol": 1e-7}).x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-7.0, 9.0)).x))
     ### END SOLUTION
 
 
@@ -461,38 +469,42 @@ def temperature(margins: ndarray) -> float:
 m = np.array([1.1, 1.1, -1.1, 0.0])
 claim = 1 / (1 + np.exp(-1.1))
 assert_allclose(pair_accuracy(m), 0.625, err_msg=f"accuracy of margins {m.tolist()}: a tie counts half")
-assert_allclose(calibration_error(m, 2), 0.75 * abs(2 / 3 - claim), err_msg=f"two bins, margins {m.tolist()}")
+why = f"margins {m.tolist()}, two bins: a tie claims and scores 0.5; 3 / 4 claim {claim:.3f}, and 2 of 3 are right"
+assert_allclose(calibration_error(m, 2), 0.75 * abs(2 / 3 - claim), err_msg=why)
 triples = [(np.log(3), np.log(3) / np.log(2))]
 ### BEGIN HIDDEN TESTS
-x = float(np.random.default_rng(seed("reward-calibration-example")).uniform(0.2, 9))
+x = float(np.random.default_rng(seed("reward-calibration-example")).uniform(0.2, 5))
 triples += [(x, x / np.log(2))]
 ### END HIDDEN TESTS
 for x, expected in triples:
-    why = f"temperature of margins {x:.3f}, {x:.3f}, {-x:.3f}: two of three right, so a claim of 2/3 is best"
+    why = f"T of margins {x:.3f}, {x:.3f}, {-x:.3f}: two of three right, so sigma({x:.3f} / T) = 2/3; to a thousandth of T"
     assert_allclose(temperature(np.array([x, x, -x])), expected, rtol=2e-3, err_msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "reward-calibration-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: accuracy with ties; the calibration error bin by bin, certain claims in the last bin; the temperature against a root of the loss's slope.
 ### BEGIN HIDDEN TESTS
 rng = np.random.default_rng(seed("reward-calibration-properties"))
-for n, size, bins in [(60, 2.0, 5), (200, 0.5, 4), (50, 40.0, 10), (7, 1.0, 1)]:
-    m = rng.normal(0.4 * size, size, size=n)
-    m[:3] = 0.0, -0.3 * size, size + abs(m.sum())  # of both signs, and the sum is above 0
-    given, where = m.copy(), f"{n} margins of spread {size}"
+for n, bins in [(60, 5), (200, 4), (20, 40), (7, 1)]:
+    p = rng.uniform(0.5, 1, size=n)
+    m = np.log(p / (1 - p)) * np.where((p - 0.5) * 2 * bins % 2 < 1, 1, -1)  # bins right and wrong by turns
+    m[:3] = 40.0, -40.0, 0.0  # two certain claims and a tie
+    given, where = m.copy(), f"{n} margins"
     right, sure = [1.0 if x > 0 else 0.0 if x < 0 else 0.5 for x in m], [1 / (1 + math.exp(-abs(x))) for x in m]
     assert_allclose(pair_accuracy(m), sum(right) / n, err_msg=f"accuracy of {where}: share above 0, ties half")
     held: dict[int, list[float]] = {}
     for ok, p in zip(right, sure, strict=True):
         held.setdefault(min(int((p - 0.5) / 0.5 * bins), bins - 1), []).append(ok - p)
     expected = sum(len(d) / n * abs(sum(d) / len(d)) for d in held.values())
-    why = f"calibration error of {where}, {bins} bins over [0.5, 1]: weighted by n_b / N? absolute value a bin? claim 1 in the last?"
+    why = f"calibration error of {where}, {bins} bins over [0.5, 1], empty ones too: weights n_b / N? absolute values? p = 1?"
     assert_allclose(calibration_error(m, bins), expected, rtol=1e-9, atol=1e-12, err_msg=why)
-    # the slope of the loss by 1 / T has one zero, between T = 1000 and T = 0.001
-    s = brentq(lambda s, m=m: (m * np.exp(-np.logaddexp(0, s * m))).mean(), 1e-3, 1e3, xtol=1e-12)
-    for k in (1, 3):  # k times the margins need k times the temperature
-        why = f"temperature of {where}, times {k}: the margins are divided by T; mean of log(1 + e^(-m / T))"
-        assert_allclose(temperature(k * m), k / s, rtol=2e-3, err_msg=why)
     assert_array_equal(m, given, err_msg="the margins were changed")
+    m = rng.normal(0.4, 1, size=n)
+    m[:2] = 0.0, -0.3
+    m[2] += 1 + max(-m.sum(), 0.0)  # of both signs, and the sum is above 0
+    s = brentq(lambda s, m=m: (m * np.exp(-np.logaddexp(0, s * m))).mean(), 1e-3, 1e3, xtol=1e-12)
+    for best in (0.012, 1.0, 100.0)[: 3 if n > 50 else 2]:  # k times the margins need k times the temperature
+        why = f"temperature of {where}: smallest mean of log(1 + e^(-m / T)), T from 0.01 to 1000? here T = {best}"
+        assert_allclose(temperature(best * s * m), best, rtol=2e-3, err_msg=why)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -504,9 +516,8 @@ t, rest = temperature(margins["pool"][first]), margins["pool"][~first]
 plt.figure(figsize=(5, 3.4))
 plt.plot([0.5, 1], [0.5, 1], ":", color="black", label="calibrated")
 for name, m, style in (("raw", rest, "o-"), (f"divided by T = {t:.2f}", rest / t, "s--")):
-    p = 1 / (1 + np.exp(-np.abs(m)))
-    groups = [g for low in np.arange(0.5, 1, 0.0625) if (g := (p >= low) & (p <= low + 0.0625)).sum() > 20]
-    plt.plot([p[g].mean() for g in groups], [pair_accuracy(m[g]) for g in groups], style, label=name)
+    groups = claims(m, 8)
+    plt.plot([p.mean() for p, _ in groups], [pair_accuracy(own) for _, own in groups], style, label=name)
     print(f"{name}: accuracy {pair_accuracy(m):.1%}, mean margin {m.mean():.2f}, ECE {calibration_error(m, 8):.3f}")
 label(plt.gca(), "The head is too sure; one number mends it", "claimed probability", "share in the right order")
 plt.show()
@@ -546,12 +557,11 @@ def length_slope(rewards: ndarray, lengths: ndarray, prompts: ndarray) -> float:
         length_slope(np.array([0.0, 1.0, 5.0, 7.0]), np.array([1.0, 3.0, 10.0, 10.0]), np.array([0, 0, 1, 1]))  ->  0.5
     """
     ### BEGIN SOLUTION
-    above = np.zeros((2, len(rewards)))
+    off = lengths.copy()
     for prompt in np.unique(prompts):
-        rows = prompts == prompt
-        above[:, rows] = rewards[rows] - rewards[rows].mean(), lengths[rows] - lengths[rows].mean()
-    square = above[1] @ above[1]
-    return float(above[0] @ above[1] / square) if square > 0 else 0.0
+        off[prompts == prompt] -= lengths[prompts == prompt].mean()
+    # off adds up to 0 within each prompt, so taking the mean off the rewards would change nothing
+    return float(rewards @ off / (off @ off)) if off.any() else 0.0
     ### END SOLUTION
 
 
@@ -574,21 +584,20 @@ def fit_length_controlled(better: ndarray, worse: ndarray, length_gap: ndarray, 
         loss, d_score, _ = reference.bradley_terry(gap @ w + gamma * length_gap, np.zeros(len(gap)))
         return loss + l2 / 2 * (w @ w), np.append(gap.T @ d_score + l2 * w, length_gap @ d_score)
 
-    options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 2000}
-    best = minimize(objective, np.zeros(gap.shape[1] + 1), jac=True, method="L-BFGS-B", options=options).x
+    best = minimize(objective, np.zeros(gap.shape[1] + 1), jac=True, method="L-BFGS-B", tol=1e-12).x
     return best[:-1], float(best[-1])
     ### END SOLUTION
 
 
 # %% nbgrader={"grade": true, "grade_id": "reward-length-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 r, words, of = np.array([0.0, 1.0, 5.0, 7.0]), np.array([1.0, 3.0, 10.0, 10.0]), np.array([0, 0, 1, 1])
-cases = [(r, words, of, 0.5), (r, np.ones(4), of, 0.0)]
+cases = [(r, words, of, 0.5), (r, np.ones(4), of, 0.0), (r, words / 100, of, 50.0)]
 ### BEGIN HIDDEN TESTS
 k = float(np.random.default_rng(seed("reward-length-example")).uniform(1, 3))
 cases += [(k * words + 100 * of, words, of, k), (r[[2, 0, 1, 3]], words[[2, 0, 1, 3]], of[[2, 0, 1, 3]], 0.5)]
 ### END HIDDEN TESTS
 for rewards, lengths, groups, slope in cases:
-    why = f"rewards {rewards.round(2)}, lengths {lengths}, prompts {groups}: subtract each prompt's own means"
+    why = f"rewards {rewards.round(2)}, lengths {lengths}, prompts {groups}: slope of reward by length; own means; 0.0 if flat"
     assert_allclose(length_slope(rewards, lengths, groups), slope, rtol=1e-9, atol=1e-12, err_msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "reward-length-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -600,24 +609,25 @@ rewards = 0.3 * lengths + 10.0 * groups + rng.normal(size=14)
 given = rewards.copy(), lengths.copy(), groups.copy()
 design = np.column_stack([lengths, *(groups == g for g in (2, 9, 4))])
 expected = np.linalg.lstsq(design, rewards, rcond=None)[0][0]
-why = "14 replies to 3 prompts, in mixed order, against least squares with a constant for each prompt: means within prompts?"
+why = "14 replies to 3 prompts, in mixed order, against least squares with a constant for each prompt: sums over all replies?"
 assert_allclose(length_slope(rewards, lengths, groups), expected, rtol=1e-7, err_msg=why)
+assert_array_equal(np.concatenate(given), np.concatenate([rewards, lengths, groups]), err_msg="arguments were changed")
 for l2 in (0.05, 0.5):
     up, down, more = rng.normal(size=(50, 3)) + 0.4, rng.normal(size=(50, 3)), rng.normal(0.5, 1, size=50)
     up[:, 0] += more  # a state that knows the length
     w, gamma = fit_length_controlled(up, down, more, l2)
+    assert np.shape(w) == (3,), f"3 numbers a state, so w should have shape (3,), got {np.shape(w)}"
     t = torch.tensor([*np.asarray(w).tolist(), float(gamma)], dtype=torch.float64, requires_grad=True)
     score = torch.tensor(up - down) @ t[:3] + t[3] * torch.tensor(more)
     grads = torch.autograd.grad(-functional.logsigmoid(score).mean() + l2 / 2 * (t[:3] @ t[:3]), t)[0]
     where = f"50 pairs, d = 3, l2 = {l2}"
     by_w, by_gamma = grads[:3].abs().max().item(), grads[3].abs().item()
-    assert by_w < 1e-4, f"{where}: an entry of the gradient by w is {by_w:.2g}, above 1e-4; the penalty l2 / 2 |w|^2?"
+    assert by_w < 1e-4, f"{where}: gradient by w {by_w:.2g}: a mean? l2 / 2 |w|^2? fitted with gamma, + gamma?"
     assert by_gamma < 1e-4, f"{where}: the gradient by gamma is {by_gamma:.2g}; is it fitted too, without penalty?"
-assert_array_equal(np.concatenate(given), np.concatenate([rewards, lengths, groups]), err_msg="arguments were changed")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Use both on the pool: the plain head of exercise 3, the length-controlled one, and, as the best that these states allow, a head that was trained on the gold scores. Lengths are in units of ten tokens; rewards are divided by their standard deviation to be comparable.
+# Use both on the pool: the plain head of exercise 3, the length-controlled one, and, for comparison, a head that was trained on the gold scores. Lengths are in units of ten tokens; rewards are divided by their standard deviation to be comparable.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-length", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 longer = length["train"][pairs["train"]] @ [0.1, -0.1]  # in units of ten tokens
@@ -626,13 +636,13 @@ judges = {"raters": pairs["pool"], "gold": preference_pairs(prompts["pool"], gol
 ideal = fit_head(*training_states(preference_pairs(prompts["train"], gold["train"], 0.5)), L2)
 heads = {"plain": plain, "length-controlled": controlled, "trained on gold": ideal}
 pool = {name: states["pool"] @ w / (states["pool"] @ w).std() for name, w in heads.items()}
-figure, axes = plt.subplots(1, 3, figsize=(8, 2.8), sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.6), sharey=True)
 slopes: dict[str, float] = {}
 agree: dict[str, dict[str, float]] = {}
 for ax, (name, r) in zip(axes, pool.items(), strict=True):
     slopes[name] = length_slope(r, length["pool"] / 10, prompts["pool"])
     agree[name] = {judge: pair_accuracy(r[found] @ [1, -1]) for judge, found in judges.items()}
-    dots = ax.scatter(length["pool"][::2], (r - r.mean())[::2], s=9, c=gold["pool"][::2], cmap="viridis")
+    dots = ax.scatter(length["pool"][::3], (r - r.mean())[::3], s=9, c=gold["pool"][::3], cmap="viridis")
     ax.set(title=f"{name}: {slopes[name]:+.2f}", xlabel="length, tokens")
     by = ", ".join(f"with {judge} {share:.1%}" for judge, share in agree[name].items())
     print(f"{name:>18}: {slopes[name]:+.2f} for ten tokens more; agrees {by}")
@@ -644,7 +654,7 @@ assert agree["length-controlled"]["gold"] > agree["plain"]["gold"], "the control
 
 
 # %% [markdown]
-# The raters agree best with the head that shares their bias; the gold score tells another story. The cure is partial: naming steps makes a reply longer too, and $\gamma$ takes that share along.
+# The raters agree best with the head that shares their bias. Judged by gold, that head is worse than a coin on this pool, where replies hold up to eight sentences of filler. The cure is partial: the length-controlled head is nearer to gold, but no better than a coin. Filler can be told by more than its length, and what else of it stands in the states $w$ may still reward; and since naming steps makes a reply longer too, $\gamma$ takes some of their worth along.
 #
 # ## 6. Helpful, harmless, honest
 #
@@ -665,7 +675,7 @@ def weighted_reward(scores: ndarray, baseline: ndarray, weights: ndarray) -> nda
     """Add up the scores of K heads on one scale, R above.
 
     Args:
-        scores: float64 of shape (N, K); not changed.
+        scores: float64 of shape (N, K); not changed, nor are the others.
         baseline: float64 of shape (M, K): its means and standard deviations (divided by M) set the scale. A head with a
             standard deviation of 0 adds 0 to every reply, and its weight still counts in the sum of the weights.
         weights: float64 of shape (K,), at least 0.
@@ -716,32 +726,29 @@ picks += [([1.0, 5.0, 5.0], [0.0, 0.0, 4.0], 0.0, 1), ([9.0, 1.0, 2.0], [-3.0, -
 picks += [([-5.0, -1.0, -2.0], [-1.0, 0.0, 3.0], 0.5, 2)]
 ### END HIDDEN TESTS
 for row, weights, total in cases:
-    why = f"scores {row}, weights {weights}, baseline {base.tolist()}: (score - mean) / std, weights that add up to 1"
+    why = f"scores {row}, weights {weights}: each head's (score - mean) / std of the baseline, by M; weights that add up to 1"
     assert_allclose(weighted_reward(np.array([row]), base, np.array(weights)), [total], rtol=1e-9, err_msg=why)
 for total, harmless, floor, best in picks:
     got, where = int(best_with_floor(np.array(total), np.array(harmless), floor)), f"harmless {harmless}, floor {floor}"
-    assert got == best, f"totals {total}, {where}: {best} expected, got {got}; if none is safe, the most harmless"
+    why = "highest total at the floor or above, else the most harmless; the first of equals; counted among all"
+    assert got == best, f"totals {total}, {where}: {best} expected, got {got}: {why}"
 
 # %% nbgrader={"grade": true, "grade_id": "reward-heads-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-# Tested here: other sizes, head by head; a head's unit and zero do not matter; a constant head; bad weights; arguments unchanged.
+# Tested here: other sizes, head by head; a constant head; bad weights; arguments unchanged.
 ### BEGIN HIDDEN TESTS
 rng = np.random.default_rng(seed("reward-heads-properties"))
-s, base, weights = rng.normal(size=(6, 3)), rng.normal(2, 5, size=(9, 3)), rng.uniform(0.5, 2, size=3)
+s, base, weights = rng.normal(size=(6, 3)), rng.normal(2, [5, 1, 0.1], size=(9, 3)), rng.uniform(0.5, 2, size=3)
 given = s.copy(), base.copy(), weights.copy()
 z = [(s[:, k] - sum(base[:, k]) / 9) / math.sqrt(np.mean((base[:, k] - base[:, k].mean()) ** 2)) for k in range(3)]
 expected = sum(w * column for w, column in zip(weights, z, strict=True)) / sum(weights)
 why = "6 replies, 3 heads, baseline of 9: mean and spread (divided by M) of the baseline, not of the scores?"
 assert_allclose(weighted_reward(s, base, weights), expected, rtol=1e-9, strict=True, err_msg=why)
-unit, zero = np.array([10.0, 0.1, 3.0]), np.array([5.0, -50.0, 0.0])
-why = "heads in other units, with another zero: scores and baseline changed alike, so the rewards stay"
-assert_allclose(weighted_reward(s * unit + zero, base * unit + zero, weights), expected, rtol=1e-7, err_msg=why)
+assert all(map(np.array_equal, (s, base, weights), given)), "weighted_reward changed an argument"
 flat = base.copy()
 flat[:, 1] = 2.0
 expected = (weights[0] * z[0] + weights[2] * z[2]) / sum(weights)
 why = "head 1 gives all of the baseline 2.0: it adds 0 to every reply, and its weight stays in the sum of weights"
 assert_allclose(weighted_reward(s, flat, weights), expected, rtol=1e-9, err_msg=why)
-for now, before in zip((s, base, weights), given, strict=True):
-    assert_array_equal(now, before, err_msg="weighted_reward changed an argument")
 for bad in ([1.0, -0.5, 1.0], [0.0, 0.0, 0.0]):
     with assert_raises(ValueError, msg=f"weights {bad} should raise ValueError"):
         weighted_reward(s, base, np.array(bad))
@@ -770,6 +777,8 @@ plt.show()
 
 
 # %% [markdown]
+# With the floor, the harmless line hardly depends on the weights any more. Its price is help, at any weight.
+#
 # ## 7. Best of $n$, and too much of it
 #
 # The simplest way to use a reward model needs no training: draw $n$ replies, keep the best (**best-of-$n$**, or **rejection sampling**). How far does that move the policy? The Kullback-Leibler divergence from the policy $\pi$ to the best-of-$n$ policy is at most the following (Stiennon et al. 2020, appendix G.3; Beirami et al. 2024 show that it is a bound)
@@ -827,23 +836,24 @@ for n, kl in bounds:
     assert_allclose(best_of_n_kl(n), kl, rtol=1e-9, atol=1e-12, err_msg=f"n = {n}: log n - (n - 1) / n, natural log")
 for n, value in cases:
     got = best_of_n_value(np.array([1.0, 2.0, 3.0]), np.array([5.0, 7.0, 0.0]), n)
-    assert_allclose(got, value, atol=1e-9, err_msg=f"proxy (1, 2, 3), gold (5, 7, 0), n = {n}: C(i, n-1) / C(N, n)")
+    why = f"proxy (1, 2, 3), gold (5, 7, 0), n = {n}: the gold of winner i, by proxy, times C(i, n-1) / C(N, n)"
+    assert_allclose(got, value, atol=1e-9, err_msg=why)
 
 
 # %% nbgrader={"grade": true, "grade_id": "reward-best-of-n-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: best-of-n against all subsets, candidates in any order; 200 candidates; an n that is too small or too large.
 ### BEGIN HIDDEN TESTS
 rng = np.random.default_rng(seed("reward-best-of-n-properties"))
-proxy, score = rng.permutation(7).astype(float), rng.normal(size=7)
+proxy, score = np.array([3.0, 6.0, 0.0, 5.0, 1.0, 4.0, 2.0]) + rng.uniform(0, 0.5), rng.normal(size=7)
 given = proxy.copy(), score.copy()
 for n in range(1, 8):
     winners = [score[max(rows, key=lambda i: proxy[i])] for rows in itertools.combinations(range(7), n)]
     why = f"7 candidates, n = {n}, against the mean over all {len(winners)} subsets: sorted by the proxy?"
     assert_allclose(best_of_n_value(proxy, score, n), np.mean(winners), rtol=1e-9, err_msg=why)
+    assert_array_equal(given, (proxy, score), err_msg="best_of_n_value changed its arguments")
 many = rng.permutation(200).astype(float)
-why = "200 candidates, gold = proxy = 0 to 199, mixed: the highest of 100 is 100 * 201 / 101 - 1 in the mean"
+why = "200 candidates, gold = proxy = 0 to 199, mixed: the highest of 100 is 100 * 201 / 101 - 1 in the mean; int64 overflows"
 assert_allclose(best_of_n_value(many, many.copy(), 100), 100 * 201 / 101 - 1, rtol=1e-7, err_msg=why)
-assert_array_equal(given, (proxy, score), err_msg="best_of_n_value changed its arguments")
 for n in (0, 8):
     with assert_raises(ValueError, msg=f"n = {n} of 7 candidates should raise ValueError"):
         best_of_n_value(proxy, score, n)
@@ -851,30 +861,32 @@ for n in (0, 8):
 
 
 # %% [markdown]
-# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold).
+# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold). The thin lines, and the lines "fresh" of the table, are the same on eight other questions with replies drawn by another seed, which nothing in this lab was selected by.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-overoptimisation", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-questions, ns = [prompts["pool"] == p for p in range(220, 228)], range(1, 25)
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
-final, peak = {}, {}
-for (name, r), style in zip(pool.items(), ("o-", "s-", "^:"), strict=True):
-    curves = []
-    for g in (r - r.mean(), gold["pool"], quality["pool"][:, 3]):
-        curves.append(np.mean([[best_of_n_value(r[q], g[q], n) for n in ns] for q in questions], axis=0))
-    for ax, curve in zip(axes, curves, strict=False):
-        ax.plot([best_of_n_kl(n) for n in ns], curve, style, markersize=3, label=name)
-    final[name], peak[name], filler = curves[1][-1], curves[1].max(), curves[2]
-    print(f"{name}: gold {curves[1][0]:.2f} for n = 1, {final[name]:.2f} for n = 24, at best {peak[name]:.2f}", end="")
-    print(f" for n = {curves[1].argmax() + 1}; filler {filler[0]:.1f} sentences for n = 1, {filler[-1]:.1f} for n = 24")
+ns, curves = range(1, 13), {}
+figure, axes = plt.subplots(1, 2, figsize=(7, 3))
+for part, (i, (name, w)) in itertools.product(("pool", "fresh"), enumerate(heads.items())):
+    r = (states[part] - states[part].mean(axis=0)) @ w
+    judged = (r / r.std(), gold[part], quality[part][:, 3])
+    curves[part, name] = own, real, filler = best_of_n_curves(best_of_n_value, r, judged, prompts[part], ns)
+    look = {"marker": "os^"[i], "markersize": 3, "label": name} if part == "pool" else {"linewidth": 0.7}
+    for ax, curve in zip(axes, (own, real), strict=True):
+        ax.plot([best_of_n_kl(n) for n in ns], curve, color=f"C{i}", **look)
+    print(f"{part:>5}, {name:>17}: own reward 0 {own[3]:5.2f} {own[11]:5.2f} for n = 1, 4, 12;", end=" ")
+    print(f"gold {real[0]:.2f} {real[3]:5.2f} {real[11]:5.2f}; filler {filler[0]:.1f} {filler[3]:.1f} {filler[11]:.1f}")
 label(axes[0], "The score always rises", "KL bound, nats", "own reward of the winner, sd")
 label(axes[1], "What we wanted does not", "KL bound, nats", "gold score of the winner")
 plt.show()
-assert final["plain"] < peak["plain"] - 0.1, "the plain head should be over-optimised"
-assert final["length-controlled"] > final["plain"] + 0.5, "the length-controlled head should hold out longer"
+at_8 = {name: curves["pool", name][1][7] for name in heads}
+assert at_8["plain"] < curves["pool", "plain"][1][0] - 0.1, "the plain head should be over-optimised"
+assert at_8["length-controlled"] > at_8["plain"] + 0.1, "the length-controlled head should hold out longer"
 
 
 # %% [markdown]
-# *Think:* the plain head's score keeps rising. Which line of the printed table would have warned you, if you had no gold score? Would a larger $n$ be better or worse for a head that is unbiased, but noisy?
+# With each $n$ the plain head's own reward rises, while the gold score of its winners falls below that of a random reply ($n = 1$), on both draws. The length-controlled head gains little on the pool and more on the fresh draw; a proxy that is trained on gold gains most. Do not read much into the right ends: there a curve rests on a few winners for each of eight questions.
+#
+# *Think:* which column of the printed table would have warned you, if you had no gold score? Would a larger $n$ be better or worse for a head that is unbiased, but noisy?
 #
 # ## 8. Experiments: trl, and the tax
 #
@@ -890,39 +902,36 @@ assert abs(own_accuracy - trl_accuracy) < 0.05 and alike > 0.9, "the two heads s
 
 
 # %% [markdown]
-# **The alignment tax.** What does a policy lose elsewhere when it is bent towards a reward? Take SmolLM2 itself as the policy. For 12 training questions keep the best of 5 replies by the length-controlled reward, and train the last layer on them for five steps, twice: alone, and with a passage of Jane Austen in each batch (Ouyang et al. 2022 mix pre-training text in like this, PPO-ptx). On *other* questions: how much likelier, in nats a token, is the reply with the best gold score than the one with the worst? And, on other pages of *Emma*: the perplexity $e^{\text{loss}}$, lower is better.
+# **The alignment tax.** What does a policy lose elsewhere when it is bent towards a reward? Take SmolLM2 itself as the policy. For 12 training questions keep the best of 5 replies by the length-controlled reward, and train the last layer on them for five steps, twice: alone, and with two passages of Jane Austen beside each batch (Ouyang et al. 2022 mix pre-training text in like this, PPO-ptx). Then both again, with batches drawn by another seed, which nothing was selected by. On *other* questions: how much likelier, in nats a token, is the reply with the best gold score than the one with the worst? And, on other pages of *Emma*: the perplexity $e^{\text{loss}}$, lower is better.
 
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-tax", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-def picked_by(part, score, questions):
-    rows = [np.flatnonzero(prompts[part] == p) for p in questions]
-    return [texts[part][r[score[r].argmax()]] for r in rows]
-
-
 passages = [text for text in austen("emma").split("\n\n") if 300 < len(text) < 350][:12]
 groups = {"replay": passages[:4], "general": passages[4:]}
-groups["train"] = picked_by("train", states["train"] @ controlled, range(12))
-groups |= {name: picked_by("test", sign * gold["test"], range(200, 212)) for name, sign in (("best", 1), ("worst", -1))}
+groups["train"] = best_texts(texts["train"], prompts["train"], states["train"] @ controlled)[:12]
+for name, sign in (("best", 1), ("worst", -1)):
+    groups[name] = best_texts(texts["test"], prompts["test"], sign * gold["test"])
 policy = LastLayerPolicy(model, tokenizer, groups, "\nBank:")
-blocks = {"before": policy.block, "on replies only": policy.tuned("train", 5, 1e-3)}
-blocks["with Austen mixed in"] = policy.tuned("train", 5, 1e-3, "replay")
+blocks = {"before": policy.block}
+for again, name in enumerate(("", ", again")):
+    blocks["on replies only" + name] = policy.tuned("train", 5, 1e-3, seed=again)
+    blocks["with Austen mixed in" + name] = policy.tuned("train", 5, 1e-3, "replay", seed=again)
 gain, perplexity = {}, {}
 plt.figure(figsize=(6, 3))
-for (name, block), marker in zip(blocks.items(), "osD", strict=True):
-    with torch.no_grad():
-        loss = {group: policy.loss(group, block=block).item() for group in ("best", "worst", "general")}
+for (name, block), marker in zip(blocks.items(), "osD^v", strict=True):
+    loss = {group: policy.measured(group, block) for group in ("best", "worst", "general")}
     gain[name], perplexity[name] = loss["worst"] - loss["best"], math.exp(loss["general"])
     plt.plot(gain[name], perplexity[name], marker, markersize=9, label=name)
-    print(f"{name:>20}: best reply ahead by {gain[name]:+.3f} nats a token, perplexity of Emma {perplexity[name]:.1f}")
+    print(f"{name:>27}: best reply ahead by {gain[name]:+.3f} nats a token, perplexity of Emma {perplexity[name]:.1f}")
 label(plt.gca(), "Alignment is paid for in general text", "best reply ahead, nats a token", "perplexity of Emma")
 plt.show()
 assert min(gain.values()) == gain["before"], "both trainings should favour the better replies"
-assert sorted(perplexity, key=lambda name: perplexity[name]) == ["before", "with Austen mixed in", "on replies only"], (
-    "a tax expected"
-)
+assert perplexity["before"] < perplexity["with Austen mixed in"] < perplexity["on replies only"], "a tax expected"
 
 
 # %% [markdown]
+# Both seeds agree in direction: training on replies alone raises the perplexity most, and two passages of Austen beside each batch take most of that tax away, with some of the gain.
+#
 # ## Recap
 #
 # A reward model is a language model with one number at the end, fitted to differences. Held-out accuracy says how well it copies its raters, with their errors; length slopes, gold labels and calibration say more. Several heads make trades visible, and a floor makes some of them impossible. Push any imperfect reward hard enough and it parts from what you meant; the KL distance says how hard you push. And what the policy gains it may pay for elsewhere, so measure that too.
