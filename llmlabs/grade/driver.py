@@ -129,6 +129,13 @@ def _no_input(prompt: object = "") -> str:
     raise EOFError("there is nobody at the keyboard: input() cannot be used in graded code")
 
 
+def ignore_exit() -> None:
+    """Let the kernel go on after `exit()`, which stops it 0.1 s later: how many cells still ran would be chance."""
+    from IPython.core.getipython import get_ipython
+
+    get_ipython().unobserve_all("exit_now")  # type: ignore[union-attr]
+
+
 def serve(message_bytes: int, depth: int) -> None:
     """Answer requests until an empty one comes.
 

@@ -126,7 +126,8 @@ class Kernel:
         try:
             self._wait_until_ready()
             self.deadline = time.monotonic() + self.limits.total_seconds
-            status, _ = self.run("import llmlabs.grade.driver\ndel llmlabs", self.limits.start_seconds, silent=True)
+            code = "import llmlabs.grade.driver\nllmlabs.grade.driver.ignore_exit()\ndel llmlabs"
+            status, _ = self.run(code, self.limits.start_seconds, silent=True)
         except KernelLostError as lost:
             status = str(lost)
         if status != "ok":

@@ -170,6 +170,18 @@ def test_the_process_ends(code: str, tmp_path: Path) -> None:
     assert ran.ended
 
 
+@pytest.mark.parametrize("code", ["exit()", "get_ipython().exit_now = True"])
+def test_a_cell_that_exits_ends_nothing_by_chance(code: str, tmp_path: Path) -> None:
+    cells = [
+        code_cell(code),
+        code_cell("import time\ntime.sleep(0.3)"),
+        code_cell("x = 1"),
+        graded_cell("assert x == 1", "t"),
+    ]
+    ran = run(*cells, folder=tmp_path)
+    assert (ran.ended, kinds(ran)) == ("", ["passed"])
+
+
 def test_output_is_cut(tmp_path: Path) -> None:
     ran = run(
         code_cell("from IPython.display import display, clear_output\nfor i in range(3000): print('x' * 100)\n1 / 0"),
