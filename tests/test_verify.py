@@ -114,14 +114,14 @@ def test_an_answer_that_spoils_its_company_is_graded_alone(course: Path) -> None
 def test_a_hidden_test_in_memory_is_found(course: Path) -> None:
     [source] = read_sources(course, catalogue.load(course), NAME)
     verifier = Verifier(source, nbformat.read(course / "release" / f"{NAME}.ipynb", as_version=4))
-    assert len(verifier.hidden) >= 4
+    assert len(verifier.sought) == 4
     [searched] = [case for case in cases_of(source, []) if case.searched]
     assert found_in_memory(verifier.run(searched).notebook) == []
     # in a plain notebook the tests run where the student's code runs
     notebook = source.notebook.copy()
-    notebook.cells = [*source.notebook.cells, memory_probe(verifier.hidden)]
+    notebook.cells = [*source.notebook.cells, memory_probe(verifier.sought)]
     run_in_plain_kernel(notebook)
-    assert text_of_outputs(notebook.cells[-1]).startswith(f"searched for {len(verifier.hidden)} lines")
+    assert text_of_outputs(notebook.cells[-1]).startswith(f"searched for {len(verifier.sought)} lines")
     assert found_in_memory(notebook)
     notebook.cells[-1].outputs = []
     assert "could not be searched" in found_in_memory(notebook)[0]

@@ -83,7 +83,7 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
 
 
 def preload(notebook: NotebookNode) -> tuple[str, ...]:
-    """The modules that a warm process imports for a lab.
+    """The modules that a warm process imports for a lab, and MODULE:NAME for what may be a module in a module.
 
     They are the engine's own part of every kernel, what the locked cells import, and what is imported only at the first
     use, by libraries or by the course's functions, such as scikit-learn by `digits()`.
@@ -100,7 +100,10 @@ def preload(notebook: NotebookNode) -> tuple[str, ...]:
 
 
 def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
-    return [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+    """What an import imports: modules, and MODULE:NAME for names that may be modules, such as scipy:stats."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or "", *(f"{node.module}:{alias.name}" for alias in node.names)]
 
 
 @cache

@@ -162,11 +162,19 @@ def sealed_copy(program: str) -> int:
     return copy
 
 
+def _import(name: str) -> None:
+    """Import a module, or for MODULE:NAME what `from MODULE import NAME` imports."""
+    module, _, inner = name.partition(":")
+    imported = importlib.import_module(module)
+    if inner and not hasattr(imported, inner):
+        importlib.import_module(f"{module}.{inner}")
+
+
 def _serve(path: Path, idle: float, modules: Sequence[str]) -> None:
     """Be the zygote: import, then fork a keeper for each connection until there was no kernel for `idle` seconds."""
     for name in (*_KERNEL_MODULES.split(), *modules):
         try:
-            importlib.import_module(name)
+            _import(name)
         except Exception as error:  # a module that is missing must fail in the notebook, where it can be seen
             print(f"preload of {name}: {error!r}", flush=True)
     gc.collect()

@@ -46,7 +46,7 @@ MIN_WRONG, MIN_RIGHT = 3, 1
 REPORTS = Path("build") / "verify"
 SECONDS = 60  # of a cell in a plain notebook
 LEAK_LENGTH = 25  # shorter lines of a hidden test may be anybody's
-SOUGHT_IN_MEMORY = 40
+SOUGHT_IN_MEMORY = 8
 REPEATS = 2
 
 
@@ -211,7 +211,10 @@ class Verifier:
     def __init__(self, source: Source, release: NotebookNode) -> None:
         self.source, self.release = source, release
         self.settings = Settings(sandbox=sandbox_available())
-        self.hidden = _hidden_lines(source.notebook, known=nbformat.writes(release) + str(solutions(source.notebook)))
+        blocks = _hidden_blocks(source.notebook, known=nbformat.writes(release) + str(solutions(source.notebook)))
+        self.hidden = list(dict.fromkeys(line for block in blocks for line in block))
+        # a test in memory is there as a whole, and others as well: a line each of some blocks is enough to look for
+        self.sought = sorted((max(block, key=len) for block in blocks), key=len, reverse=True)[:SOUGHT_IN_MEMORY]
 
     def notebook(self, case: Case) -> NotebookNode:
         """The submission of a case, rebuilt as grading does, with the cells that the case is about."""
@@ -226,7 +229,7 @@ class Verifier:
         started = time.monotonic()
         notebook = self.notebook(case)
         if case.searched:
-            notebook.cells.append(memory_probe(self.hidden))
+            notebook.cells.append(memory_probe(self.sought))
         outcome = self._graded(case, execute(notebook, self.settings).notebook)
         outcome.seconds = time.monotonic() - started
         if len(case.due) > 1 and any(isinstance(due, Answer) for due in case.due.values()):
@@ -353,20 +356,20 @@ def _differences(first: Outcome, second: Outcome, how: str, *, messages: bool = 
     ]
 
 
-def _hidden_lines(source: NotebookNode, known: str) -> list[str]:
-    """The lines of the hidden tests, but short ones and those that are in what students may know."""
-    lines: dict[str, None] = {}
+def _hidden_blocks(source: NotebookNode, known: str) -> list[list[str]]:
+    """The lines of each hidden block, but short ones and those that are in what students may know."""
+    blocks = []
     for cell in source.cells:
         for part in cell.source.split(BEGIN_HIDDEN)[1:]:
             inner = (line.strip() for line in part.partition(END_HIDDEN)[0].splitlines())
-            lines |= dict.fromkeys(line for line in inner if len(line) >= LEAK_LENGTH)
-    return [line for line in lines if json.dumps(line, ensure_ascii=False)[1:-1] not in known and line not in known]
+            lines = dict.fromkeys(line for line in inner if len(line) >= LEAK_LENGTH)
+            blocks.append([x for x in lines if json.dumps(x, ensure_ascii=False)[1:-1] not in known and x not in known])
+    return [block for block in blocks if block]
 
 
 def memory_probe(lines: list[str]) -> NotebookNode:
     """A cell that searches its own process's memory for lines, which it gets in halves so as not to find itself."""
-    sought = sorted(lines, key=len, reverse=True)[:SOUGHT_IN_MEMORY]
-    halves = [(line[: len(line) // 2].encode(), line[len(line) // 2 :].encode()) for line in sought]
+    halves = [(line[: len(line) // 2].encode(), line[len(line) // 2 :].encode()) for line in lines]
     code = f"""
 found = set()
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:

@@ -24,6 +24,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from nbclient import NotebookClient
 
 from llmlabs.grade import provisioner
+from llmlabs.grade.execute import preload
 from llmlabs.grade.provisioner import connect_zygote, runtime_folder, sandboxed_kernel_manager
 from llmlabs.grade.sandbox import Box
 from llmlabs.grade.zygote import KernelProcess
@@ -233,6 +234,15 @@ def test_a_preload_with_threads_is_not_forked(
         assert not [p for p in psutil.process_iter(["cmdline"]) if "threaded" in (p.info["cmdline"] or ())]
     finally:
         manager.kill_tree()
+
+
+def test_a_module_in_a_module_is_preloaded(kernel: Start) -> None:
+    cell = nbformat.v4.new_code_cell("from wsgiref import validate\nfrom json import dumps")
+    cell.metadata["nbgrader"] = {"locked": True, "grade": False, "solution": False, "task": False}
+    names = preload(nbformat.v4.new_notebook(cells=[cell]))
+    assert {"wsgiref", "wsgiref:validate", "json:dumps"} <= set(names)
+    k = kernel(None, warm=True, preload=names)
+    assert k.run("import sys; print('wsgiref.validate' in sys.modules)") == "True"
 
 
 def test_a_missing_preload_is_the_notebooks_error(kernel: Start) -> None:
