@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import os
 import sys
+import threading
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ ENVIRONMENT = {
 }
 # what libraries import at the first use, a second or more of it
 IMPORTED_LATER = {"torch": "torch._dynamo", "matplotlib.pyplot": "matplotlib_inline.backend_inline"}
+
+
+# where threads parse at the same time, Python 3.11 now and then finds its own depth wrong (CPython issue 106905)
+_PARSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,11 @@ def preload(notebook: NotebookNode) -> tuple[str, ...]:
     use, by libraries or by the course's functions, such as scikit-learn by `digits()`.
     """
     names: dict[str, None] = {"llmlabs.grade.driver": None}
-    for node in locked_imports(notebook):
-        names |= dict.fromkeys(_modules(node))
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("llmlabs.lab."):
-            names |= dict.fromkeys(_imported_when_called(str(node.module), [alias.name for alias in node.names]))
+    with _PARSING:
+        for node in locked_imports(notebook):
+            names |= dict.fromkeys(_modules(node))
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("llmlabs.lab."):
+                names |= dict.fromkeys(_imported_when_called(str(node.module), [alias.name for alias in node.names]))
     for name, later in IMPORTED_LATER.items():
         if name in names:
             names[later] = None
