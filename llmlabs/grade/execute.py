@@ -6,8 +6,8 @@ import ast
 import importlib.util
 import os
 import sys
-import threading
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
