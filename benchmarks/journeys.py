@@ -164,7 +164,12 @@ class Journeys:
         hidden = ("LLMLABS_", "PYTHONPATH", "VIRTUAL_ENV")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         environment |= {"PATH": f"{self.clone}/.venv/bin:{os.environ['PATH']}", "COLUMNS": "110", "NO_COLOR": "1"}
-        environment |= {"PYTHON": sys.executable, "LLMLABS_SEED": "a long text that only she knows"}
+        # nbgrader keeps what a student handed in under the home folder
+        environment |= {
+            "HOME": str(self.home),
+            "PYTHON": sys.executable,
+            "LLMLABS_SEED": "a long text that only she knows",
+        }
         started = time.monotonic()
         done = subprocess.run(
             ["bash", "-c", command.line],

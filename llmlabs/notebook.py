@@ -60,6 +60,11 @@ def graded_cells_by_exercise(notebook: NotebookNode) -> dict[str, list[NotebookN
     return exercises
 
 
+def errors_of(cell: NotebookNode) -> list[NotebookNode]:
+    """The error outputs of a cell that was run."""
+    return [output for output in cell.get("outputs", []) if output.output_type == "error"]
+
+
 def locked_imports(notebook: NotebookNode) -> Iterator[ast.Import | ast.ImportFrom]:
     """The import statements at the top level of the locked cells that are not graded."""
     for cell in notebook.cells:

@@ -13,7 +13,7 @@ from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from llmlabs.notebook import grade_id, graded_cells_by_exercise, points
+from llmlabs.notebook import errors_of, grade_id, graded_cells_by_exercise, points
 
 
 class _CompiledTemplates(BytecodeCache):
@@ -56,7 +56,7 @@ class SummarizeExercises(NbGraderPreprocessor):
             title = titles.get(exercise, exercise)
             rows.append(f"| [{title}](#{grade_id(cells[0])}) | {earned:g} of {sum(map(points, cells)):g} |")
             for cell in cells:
-                failures += [_failure(title, cell, output) for output in _errors(cell)]
+                failures += [_failure(title, cell, output) for output in errors_of(cell)]
         text = "\n".join(["## Your points", "", *rows])
         if failures:
             text += "\n\n## What to look at\n\n" + "\n\n".join(failures)
@@ -73,10 +73,6 @@ def _titles(notebook: NotebookNode) -> dict[str, str]:
         if grade_id(cell) and title:
             titles[grade_id(cell)] = title
     return titles
-
-
-def _errors(cell: NotebookNode) -> list[NotebookNode]:
-    return [output for output in cell.get("outputs", []) if output.output_type == "error"]
 
 
 def _failure(title: str, cell: NotebookNode, error: NotebookNode) -> str:

@@ -56,7 +56,7 @@ _refused: dict[Path, str] = {}  # socket of a zygote that did not start -> why: 
 class WarmProvisioner(LocalProvisioner):
     """Starts one kernel, warm or cold, in a box or not."""
 
-    preload = List(Unicode(), help="modules that the warm process imports, in order").tag(config=True)
+    preload = List(Unicode(), help="modules, or MODULE:NAME, that the warm process imports, in order").tag(config=True)
     warm = Bool(True, help="fork the kernel from a warm process where possible").tag(config=True)
     box = Instance(Box, allow_none=True, help="None: no sandbox")
 
@@ -186,7 +186,7 @@ def fork_checker(
         command: what would start it cold.
         environment: its environment, with the private seed; the warm process does not get that.
         connection: the descriptor of its end of the connection.
-        preload: names of modules in the order of import, beside the checker.
+        preload: names of modules, or MODULE:NAME, in the order of import, beside the checker.
 
     Raises:
         OSError: it cannot be forked; the message has the reason.
@@ -346,7 +346,7 @@ def sandboxed_kernel_manager(
         box: what the kernel sees and may use; None for no sandbox. `start_kernel` raises SandboxUnavailable where it
             cannot be.
         warm: fork the kernel from a process that has imported `preload`, where that is possible.
-        preload: names of modules in the order of import. Kernels with the same list share a warm process.
+        preload: modules, or MODULE:NAME, in the order of import. Kernels with the same list share a warm process.
         blocking: a manager with plain methods in place of coroutines.
     """
     manager = CourseKernelManager if blocking else AsyncCourseKernelManager

@@ -17,7 +17,7 @@ from llmlabs.build.builder import Source, read_sources
 from llmlabs.errors import CourseError
 from llmlabs.grade.rebuild import UnreadableSubmissionError, parse_submission, read_bytes, rebuild
 from llmlabs.learn.work import Diary, Event, write_event
-from llmlabs.notebook import BEGIN_HIDDEN, END_HIDDEN, grade_id, graded_cells_by_exercise, is_test, points
+from llmlabs.notebook import BEGIN_HIDDEN, END_HIDDEN, errors_of, grade_id, graded_cells_by_exercise, is_test, points
 
 UNANSWERED = "NotImplementedError"
 CRASHED = "your code raised"  # how the engine begins what an error in the student's code says
@@ -161,19 +161,15 @@ def _result(
 ) -> ExerciseResult:
     possible = sum(map(points, cells))
     for cell in cells:
-        if error := _error_of(ran[grade_id(cell)]):
+        if error := next(iter(errors_of(ran[grade_id(cell)])), None):
             failures = diary.failed_checks(source.name, name, possible)
             message, advice = _message(error), _advice(source, name, title, cell, error, failures)
             # what stopped the answer itself says more than a test that does not find it
-            if (stopped := _error_of(ran[name])) and stopped.ename != UNANSWERED:
+            if (stopped := next(iter(errors_of(ran[name])), None)) and stopped.ename != UNANSWERED:
                 message = f"your cell {name} stopped with {stopped.ename}: {stopped.evalue}"
                 advice = f"Run the cell {name} in your notebook, and mend what it complains about."
             return ExerciseResult(name, title, earned, possible, grade_id(cell), message, advice)
     return ExerciseResult(name, title, earned, possible)
-
-
-def _error_of(cell: NotebookNode) -> NotebookNode | None:
-    return next((output for output in cell.get("outputs", []) if output.output_type == "error"), None)
 
 
 def _message(error: NotebookNode) -> str:

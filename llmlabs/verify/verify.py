@@ -33,6 +33,7 @@ from llmlabs.grade.rebuild import rebuild
 from llmlabs.notebook import (
     BEGIN_HIDDEN,
     END_HIDDEN,
+    errors_of,
     grade_id,
     graded_cells_by_exercise,
     is_solution,
@@ -295,7 +296,7 @@ def run_in_plain_kernel(notebook: NotebookNode) -> None:
 
 def message_of(cell: NotebookNode) -> str:
     """What a failed test says to the student; "" if it passed."""
-    return " ".join(output.evalue for output in cell.outputs if output.output_type == "error")
+    return " ".join(output.evalue for output in errors_of(cell))
 
 
 def text_of_outputs(cell: NotebookNode) -> str:
