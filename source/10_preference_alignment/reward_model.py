@@ -468,9 +468,9 @@ def temperature(margins: ndarray) -> float:
 # %% nbgrader={"grade": true, "grade_id": "reward-calibration-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 m = np.array([1.1, 1.1, -1.1, 0.0])
 claim = 1 / (1 + np.exp(-1.1))
-assert_allclose(pair_accuracy(m), 0.625, err_msg=f"accuracy of margins {m.tolist()}: a tie counts half")
+assert_allclose([pair_accuracy(m)], [0.625], err_msg=f"accuracy of margins {m.tolist()}: a tie counts half")
 why = f"margins {m.tolist()}, two bins: a tie claims and scores 0.5; 3 / 4 claim {claim:.3f}, and 2 of 3 are right"
-assert_allclose(calibration_error(m, 2), 0.75 * abs(2 / 3 - claim), err_msg=why)
+assert_allclose([calibration_error(m, 2)], [0.75 * abs(2 / 3 - claim)], err_msg=why)
 triples = [(np.log(3), np.log(3) / np.log(2))]
 ### BEGIN HIDDEN TESTS
 x = float(np.random.default_rng(seed("reward-calibration-example")).uniform(0.2, 5))
@@ -478,7 +478,7 @@ triples += [(x, x / np.log(2))]
 ### END HIDDEN TESTS
 for x, expected in triples:
     why = f"T of margins {x:.3f}, {x:.3f}, {-x:.3f}: two of three right, so sigma({x:.3f} / T) = 2/3; to a thousandth of T"
-    assert_allclose(temperature(np.array([x, x, -x])), expected, rtol=2e-3, err_msg=why)
+    assert_allclose([temperature(np.array([x, x, -x]))], [expected], rtol=2e-3, err_msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "reward-calibration-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: accuracy with ties; the calibration error bin by bin, certain claims in the last bin; the temperature against a root of the loss's slope.
@@ -490,13 +490,13 @@ for n, bins in [(60, 5), (200, 4), (20, 40), (7, 1)]:
     m[:3] = 40.0, -40.0, 0.0  # two certain claims and a tie
     given, where = m.copy(), f"{n} margins"
     right, sure = [1.0 if x > 0 else 0.0 if x < 0 else 0.5 for x in m], [1 / (1 + math.exp(-abs(x))) for x in m]
-    assert_allclose(pair_accuracy(m), sum(right) / n, err_msg=f"accuracy of {where}: share above 0, ties half")
+    assert_allclose([pair_accuracy(m)], [sum(right) / n], err_msg=f"accuracy of {where}: share above 0, ties half")
     held: dict[int, list[float]] = {}
     for ok, p in zip(right, sure, strict=True):
         held.setdefault(min(int((p - 0.5) / 0.5 * bins), bins - 1), []).append(ok - p)
     expected = sum(len(d) / n * abs(sum(d) / len(d)) for d in held.values())
     why = f"calibration error of {where}, {bins} bins over [0.5, 1], empty ones too: weights n_b / N? absolute values? p = 1?"
-    assert_allclose(calibration_error(m, bins), expected, rtol=1e-9, atol=1e-12, err_msg=why)
+    assert_allclose([calibration_error(m, bins)], [expected], rtol=1e-9, atol=1e-12, err_msg=why)
     assert_array_equal(m, given, err_msg="the margins were changed")
     m = rng.normal(0.4, 1, size=n)
     m[:2] = 0.0, -0.3
@@ -504,7 +504,7 @@ for n, bins in [(60, 5), (200, 4), (20, 40), (7, 1)]:
     s = brentq(lambda s, m=m: (m * np.exp(-np.logaddexp(0, s * m))).mean(), 1e-3, 1e3, xtol=1e-12)
     for best in (0.012, 1.0, 100.0)[: 3 if n > 50 else 2]:  # k times the margins need k times the temperature
         why = f"temperature of {where}: smallest mean of log(1 + e^(-m / T)), T from 0.01 to 1000? here T = {best}"
-        assert_allclose(temperature(best * s * m), best, rtol=2e-3, err_msg=why)
+        assert_allclose([temperature(best * s * m)], [best], rtol=2e-3, err_msg=why)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -598,7 +598,7 @@ cases += [(k * words + 100 * of, words, of, k), (r[[2, 0, 1, 3]], words[[2, 0, 1
 ### END HIDDEN TESTS
 for rewards, lengths, groups, slope in cases:
     why = f"rewards {rewards.round(2)}, lengths {lengths}, prompts {groups}: slope of reward by length; own means; 0.0 if flat"
-    assert_allclose(length_slope(rewards, lengths, groups), slope, rtol=1e-9, atol=1e-12, err_msg=why)
+    assert_allclose([length_slope(rewards, lengths, groups)], [slope], rtol=1e-9, atol=1e-12, err_msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "reward-length-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: the slope against least squares with a constant for each prompt; the gradient of the objective at w and gamma; arguments unchanged.
@@ -610,7 +610,7 @@ given = rewards.copy(), lengths.copy(), groups.copy()
 design = np.column_stack([lengths, *(groups == g for g in (2, 9, 4))])
 expected = np.linalg.lstsq(design, rewards, rcond=None)[0][0]
 why = "14 replies to 3 prompts, in mixed order, against least squares with a constant for each prompt: sums over all replies?"
-assert_allclose(length_slope(rewards, lengths, groups), expected, rtol=1e-7, err_msg=why)
+assert_allclose([length_slope(rewards, lengths, groups)], [expected], rtol=1e-7, err_msg=why)
 assert_array_equal(np.concatenate(given), np.concatenate([rewards, lengths, groups]), err_msg="arguments were changed")
 for l2 in (0.05, 0.5):
     up, down, more = rng.normal(size=(50, 3)) + 0.4, rng.normal(size=(50, 3)), rng.normal(0.5, 1, size=50)
@@ -833,11 +833,11 @@ n = int(np.random.default_rng(seed("reward-best-of-n-example")).integers(5, 99))
 bounds += [(n, np.log(n) - 1 + 1 / n)]
 ### END HIDDEN TESTS
 for n, kl in bounds:
-    assert_allclose(best_of_n_kl(n), kl, rtol=1e-9, atol=1e-12, err_msg=f"n = {n}: log n - (n - 1) / n, natural log")
+    assert_allclose([best_of_n_kl(n)], [kl], rtol=1e-9, atol=1e-12, err_msg=f"n = {n}: log n - (n - 1) / n, natural")
 for n, value in cases:
     got = best_of_n_value(np.array([1.0, 2.0, 3.0]), np.array([5.0, 7.0, 0.0]), n)
     why = f"proxy (1, 2, 3), gold (5, 7, 0), n = {n}: the gold of winner i, by proxy, times C(i, n-1) / C(N, n)"
-    assert_allclose(got, value, atol=1e-9, err_msg=why)
+    assert_allclose([got], [value], atol=1e-9, err_msg=why)
 
 
 # %% nbgrader={"grade": true, "grade_id": "reward-best-of-n-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -849,11 +849,11 @@ given = proxy.copy(), score.copy()
 for n in range(1, 8):
     winners = [score[max(rows, key=lambda i: proxy[i])] for rows in itertools.combinations(range(7), n)]
     why = f"7 candidates, n = {n}, against the mean over all {len(winners)} subsets: sorted by the proxy?"
-    assert_allclose(best_of_n_value(proxy, score, n), np.mean(winners), rtol=1e-9, err_msg=why)
+    assert_allclose([best_of_n_value(proxy, score, n)], [np.mean(winners)], rtol=1e-9, err_msg=why)
     assert_array_equal(given, (proxy, score), err_msg="best_of_n_value changed its arguments")
 many = rng.permutation(200).astype(float)
 why = "200 candidates, gold = proxy = 0 to 199, mixed: the highest of 100 is 100 * 201 / 101 - 1 in the mean; int64 overflows"
-assert_allclose(best_of_n_value(many, many.copy(), 100), 100 * 201 / 101 - 1, rtol=1e-7, err_msg=why)
+assert_allclose([best_of_n_value(many, many.copy(), 100)], [100 * 201 / 101 - 1], rtol=1e-7, err_msg=why)
 for n in (0, 8):
     with assert_raises(ValueError, msg=f"n = {n} of 7 candidates should raise ValueError"):
         best_of_n_value(proxy, score, n)
