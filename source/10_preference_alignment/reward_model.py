@@ -833,7 +833,7 @@ n = int(np.random.default_rng(seed("reward-best-of-n-example")).integers(5, 99))
 bounds += [(n, np.log(n) - 1 + 1 / n)]
 ### END HIDDEN TESTS
 for n, kl in bounds:
-    assert_allclose([best_of_n_kl(n)], [kl], rtol=1e-9, atol=1e-12, err_msg=f"n = {n}: log n - (n - 1) / n, natural")
+    assert_allclose([best_of_n_kl(n)], [kl], rtol=1e-9, atol=1e-12, err_msg=f"{n}: log n - (n - 1) / n, natural log")
 for n, value in cases:
     got = best_of_n_value(np.array([1.0, 2.0, 3.0]), np.array([5.0, 7.0, 0.0]), n)
     why = f"proxy (1, 2, 3), gold (5, 7, 0), n = {n}: the gold of winner i, by proxy, times C(i, n-1) / C(N, n)"
