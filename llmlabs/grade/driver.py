@@ -129,11 +129,20 @@ def _no_input(prompt: object = "") -> str:
     raise EOFError("there is nobody at the keyboard: input() cannot be used in graded code")
 
 
-def ignore_exit() -> None:
-    """Let the kernel go on after `exit()`, which stops it 0.1 s later: how many cells still ran would be chance."""
+def begin(seconds: float) -> None:
+    """Make the kernel ready for cells and tests, once a first message on the stdin channel has come.
+
+    Before that the kernel does not know the other end of the channel, and zmq drops in silence what it sends there.
+
+    Raises:
+        TimeoutError: if none comes in time.
+    """
     from IPython.core.getipython import get_ipython
 
-    get_ipython().unobserve_all("exit_now")  # type: ignore[union-attr]
+    shell: Any = get_ipython()
+    shell.unobserve_all("exit_now")  # `exit()` would stop the kernel 0.1 s later: how many cells still run is chance
+    if not shell.kernel.stdin_socket.poll(int(seconds * 1000)):
+        raise TimeoutError("the stdin channel did not connect")
 
 
 def serve(message_bytes: int, depth: int) -> None:

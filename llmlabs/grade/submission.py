@@ -126,8 +126,10 @@ class Kernel:
         try:
             self._wait_until_ready()
             self.deadline = time.monotonic() + self.limits.total_seconds
-            code = "import llmlabs.grade.driver\nllmlabs.grade.driver.ignore_exit()\ndel llmlabs"
-            status, _ = self.run(code, self.limits.start_seconds, silent=True)
+            seconds = self.limits.start_seconds
+            self.client.input("")  # the driver waits for it: from then on the kernel can send prompts
+            code = f"import llmlabs.grade.driver\nllmlabs.grade.driver.begin({seconds / 2})\ndel llmlabs"
+            status, _ = self.run(code, seconds, silent=True)
         except KernelLostError as lost:
             status = str(lost)
         if status != "ok":

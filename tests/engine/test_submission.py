@@ -9,11 +9,12 @@ from typing import Any
 
 import nbformat
 import pytest
+import zmq
 from jupyter_client.manager import KernelManager
 from nbformat import NotebookNode
 from nbgrader.utils import determine_grade
 
-from llmlabs.grade.submission import CheckResult, Limits, SubmissionRun, outcome_to_outputs, run_submission
+from llmlabs.grade.submission import CheckResult, Kernel, Limits, SubmissionRun, outcome_to_outputs, run_submission
 
 from .engine_lab import code_cell, environment, graded_cell
 
@@ -180,6 +181,22 @@ def test_a_cell_that_exits_ends_nothing_by_chance(code: str, tmp_path: Path) -> 
     ]
     ran = run(*cells, folder=tmp_path)
     assert (ran.ended, kinds(ran)) == ("", ["passed"])
+
+
+def test_a_channel_that_connects_late_loses_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = Kernel._connect
+
+    def connect_stdin_late(self: Kernel) -> None:
+        connect(self)  # the kernel does not listen yet, so that the channels try again in a while
+        socket = self.client.stdin_channel.socket
+        endpoint = socket.last_endpoint.decode()
+        socket.disconnect(endpoint)
+        socket.setsockopt(zmq.RECONNECT_IVL, 3000)
+        socket.connect(endpoint)
+
+    monkeypatch.setattr(Kernel, "_connect", connect_stdin_late)
+    ran = run(code_cell("def f(): return 1"), graded_cell("assert f() == 1"), folder=tmp_path)
+    assert kinds(ran) == ["passed"], ran.results
 
 
 def test_output_is_cut(tmp_path: Path) -> None:
