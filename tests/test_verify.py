@@ -12,6 +12,7 @@ import pytest
 
 from llmlabs import catalogue
 from llmlabs.build.builder import build, read_sources
+from llmlabs.verify.answers import Answer
 from llmlabs.verify.submissions import solutions
 from llmlabs.verify.verify import (
     MARK,
@@ -127,10 +128,11 @@ def test_an_answer_that_changes_the_names_of_others_changes_nothing(course: Path
     release = nbformat.read(course / "release" / f"{NAME}.ipynb", as_version=4)
     verifier = Verifier(source, release)
     everything = solutions(source.notebook)
+    everything["clip"] = everything["clip"].replace("return min(", "return math.fsum([1]) and min(")
     spoilt = everything | {"add": f"def spoil():\n    {spoils}\n\n\nspoil()\n{everything['add']}"}
-    due = dict.fromkeys(everything, True)
+    due: dict[str, bool | Answer] = dict.fromkeys(everything, True)
     cases = [Case("spoils", spoilt, {"add": True}), Case("right", everything, due)]
-    alone = []
+    alone: list[Case] = []
     verifier.run = alone.append  # type: ignore[method-assign, assignment]
     outcomes = verifier.run_together(cases)
     assert "right" not in [case.name for case in alone]

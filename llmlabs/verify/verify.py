@@ -79,13 +79,17 @@ class Case:
 
 @dataclass
 class Outcome:
-    """How a case went: problems by exercise, what each test earned and said, and the notebook as it ran."""
+    """How a case went: problems by exercise, what each test earned and said, and the notebook as it ran.
+
+    `again` says that it did not get what is due after other cases, and was run in a process of its own.
+    """
 
     case: Case
     notebook: NotebookNode
     earned: dict[str, tuple[float, str]]
     problems: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
+    again: bool = False
 
 
 @dataclass
@@ -116,7 +120,12 @@ class LabReport:
 
     def as_json(self) -> dict[str, Any]:
         cases = [
-            {"name": o.case.name, "seconds": round(o.seconds, 2), "points": {k: v[0] for k, v in o.earned.items()}}
+            {
+                "name": o.case.name,
+                "seconds": round(o.seconds, 2),
+                "again": o.again,
+                "points": {k: v[0] for k, v in o.earned.items()},
+            }
             for o in self.outcomes
         ]
         return {
@@ -245,7 +254,7 @@ def alone(case: Case, exercise: str, source: Source) -> Case:
 
 
 KEEP_NAMES = "get_ipython().kept = dict(get_ipython().user_ns)"
-PUT_NAMES_BACK = "names = get_ipython().user_ns\nnames.clear()\nnames.update(get_ipython().kept)"
+PUT_NAMES_BACK = "(lambda names, kept: names.clear() or names.update(kept))(get_ipython().user_ns, get_ipython().kept)"
 
 
 class Verifier:
@@ -303,7 +312,7 @@ class Verifier:
             count = sum(cell.id not in first for cell in notebook.cells)
             outcome = self._graded(case, nbformat.v4.new_notebook(cells=ran[end - count : end]))
             outcome.seconds = seconds
-            outcomes.append(self.run(case) if outcome.problems else outcome)
+            outcomes.append(replace(self.run(case), again=True) if outcome.problems else outcome)
         return outcomes
 
     def run_plain(self, case: Case) -> Outcome:
