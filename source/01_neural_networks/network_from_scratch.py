@@ -525,7 +525,7 @@ for i, grad in enumerate(backward(params, cache, cross_entropy(logits, y)[1], "g
 
 # %% nbgrader={"grade": false, "grade_id": "network-from-scratch-plot-norms", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 x, sizes, ratio = (data.train_x[:256] - data.train_x.mean()) / data.train_x.std(), [64, *[100] * 20, 10], {}
-figure, axes = plt.subplots(2, 2, figsize=(7.2, 4), sharex=True)
+figure, axes = plt.subplots(2, 2, figsize=(7.2, 3.7), sharex=True)
 for name, column in zip(("tanh", "relu"), axes.T, strict=True):
     for scheme, style in zip(("zero", "small", "xavier", "he", "large"), (":", "-.", "-", "--", "-."), strict=True):
         logits, cache = forward(params := init_params(sizes, scheme), x, name)
@@ -535,7 +535,7 @@ for name, column in zip(("tanh", "relu"), axes.T, strict=True):
             ax.semilogy(range(1, 22), np.maximum(values, 1e-27), linestyle=style, label=scheme)  # zeros at 1e-27
         ratio[f"{name} {scheme}"] = float(values[0] / (values[-2] or np.inf))  # first against last hidden layer
 print("gradient at layer 1 / at layer 20:", {key: f"{value:.1g}" for key, value in ratio.items()})
-axes[0, 0].set(title="tanh: only small and zero lose the signal", ylabel="size of layer input (RMS)")
+axes[0, 0].set(title="tanh: only small and zero lose the signal", ylabel="RMS of layer input")
 axes[0, 1].set(title="ReLU: He keeps it, Xavier halves its power")
 axes[1, 0].set(title="tanh, on the way back: large explodes", xlabel="layer", ylabel="norm of bias gradient")
 axes[1, 1].set(title="ReLU, on the way back: He keeps it too", xlabel="layer")

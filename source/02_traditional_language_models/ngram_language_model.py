@@ -875,8 +875,8 @@ assert 0 < min(letter_bits) - min(word_bits + spelling) < 0.1, "words should be 
 
 # %% nbgrader={"grade": false, "grade_id": "ngram-language-model-plot-limits", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 nouns = words("sister friend daughter letter eye hand hour day year thing word brother visit horse girl house walk")
-nouns = [w for w in nouns if {w, w + "s"} <= vocabularies["words"]]
 cases = [case for w in nouns for case in ((w, "was", "were"), (w + "s", "were", "was"))]
+assert {noun for noun, _, _ in cases} <= vocabularies["words"], "every noun should be known in singular and plural"
 between = ["", "who", "of Emma", "of Mr. Weston", "of poor Miss Taylor"]
 for n, style, size in ((2, "s:", 11), (3, "^--", 6), (4, "o-", 3)):
     model, right = fit("Kneser-Ney", {n: (count_ngrams(everything, n),)}), []
