@@ -145,7 +145,7 @@ def pair_figures(sentence_pairs: Callable[..., list[tuple[str, str, bool]]], see
         ),
         "pairs called True that are no neighbours": sum(after.get(a) != b for a, b, follows in pairs if follows),
         "documents a, b, a, c and x: calls with other pairs than a b, b a, a c, each by its place, or with x": sum(
-            [(a, b) for a, b, _ in made] != [(a, b if pair[2] else "x") for (a, b), pair in zip(due, made, strict=False)]
+            [(a, b) for a, b, _ in made] != [(a, b if p[2] else "x") for (a, b), p in zip(due, made, strict=False)]
             or len(made) != 3
             for made in twice
         ),

@@ -338,11 +338,11 @@ for kv_heads, theta in [(1, None), (2, None), (2, 300.0), (4, 10_000.0)]:
             got = layer(x[:, start:end], mask=mask[start:end, :end], theta=theta, cache=cache)
             why = f"4 heads, {kv_heads} of keys, theta {theta}, causal, tokens {start} to {end - 1}, {'no cache' if cache is None else 'cache'}: {'neighbours share keys and values?' if theta is None else 'q and k rotated by theta, head by head, and v not?'}{f' positions from {start} on? old keys and values in front of the new, once each?' if start else ''} "
             close(got, right[:, start:end], msg=why.__add__)
-            why = f"self.weights of this call, {'no cache' if cache is None else 'cache'}, shape (2, 4, {end - start}, {end}): kept in each call, one map for each of the 4 heads? "
-            close(layer.weights, maps[:, :, start:end, :end], msg=why.__add__)
             why = f"the cache after {end} tokens: 'k', 'v' of shape (2, {kv_heads}, {end}, 6) put into the dict given? in order, keys rotated, heads not repeated? "
             for name, y in zip("kv", [] if cache is None else kept, strict=False):
                 close(cache.get(name, torch.tensor(0.0)), y[:, :, :end], msg=why.__add__)
+            why = f"self.weights of this call, {'no cache' if cache is None else 'cache'}, shape (2, 4, {end - start}, {end}): kept in each call, one map for each of the 4 heads? "
+            close(layer.weights, maps[:, :, start:end, :end], msg=why.__add__)
 ### END HIDDEN TESTS
 
 # %% [markdown]

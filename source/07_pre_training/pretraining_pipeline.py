@@ -414,6 +414,7 @@ assert_close(parameters_of(model), before, rtol=0, atol=0, msg="without a target
 # **Use it: how wrong is the mean of means?** A batch of 16 blocks for masked modelling, in micro-batches of two whose numbers of targets differ. The gradient with the right divisor in float32 is the truth. And bfloat16: what does it cost in accuracy, compared with the wrong divisor?
 
 # %% nbgrader={"grade": false, "grade_id": "pretraining-pipeline-wrong", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
+torch.manual_seed(0)
 model, generator, mask_id = Decoder(len(VOCABULARY)), torch.Generator().manual_seed(0), VOCABULARY.index(MASK)
 ids, see = train_inputs[:16], visibility(train_numbers[:16], train_numbers[:16] > -2)
 hidden, wanted = mask_tokens(ids, ids > 0, mask_id, len(VOCABULARY), generator)
