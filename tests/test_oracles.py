@@ -94,8 +94,10 @@ def test_all_trials_of_beam_search_run() -> None:
 def test_grouped_attention_without_groups_is_multi_head_attention() -> None:
     layer, x = torch.nn.MultiheadAttention(8, 2, bias=False, batch_first=True), torch.randn(1, 3, 8)
     future = torch.ones(3, 3, dtype=torch.bool).triu(1)
-    output, keys, _ = oracles.grouped_attention(x, oracles.split_projections(layer), 2, None)
-    assert torch.allclose(output, layer(x, x, x, attn_mask=future)[0], atol=1e-6)
+    output, maps, keys, _ = oracles.grouped_attention(x, oracles.split_projections(layer), 2, None)
+    right = layer(x, x, x, attn_mask=future, average_attn_weights=False)
+    assert torch.allclose(output, right[0], atol=1e-6)
+    assert torch.allclose(maps, right[1], atol=1e-6)
     assert keys.shape == (1, 2, 3, 4)
 
 

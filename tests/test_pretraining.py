@@ -100,6 +100,8 @@ def test_the_probabilities_of_stories_are_those_of_the_grammar() -> None:
     assert abs(heroes["Anna"] / 4000 - chance) < 6 * math.sqrt(chance / 4000)
     entropy = -np.mean([story.log_p for story in told])
     assert 20 < entropy < 35
+    lengths = [len(stories.encode(story.text)) for story in told]
+    assert (min(lengths), max(lengths)) == (60, 72)
 
 
 def test_runs_repeat_and_draw_each_row_once_an_epoch() -> None:
@@ -138,6 +140,17 @@ def test_groups_are_named_by_identity() -> None:
         0.5,
     )
     assert groups == [(0.5, ["first.weight", "first.bias", "?"])]
+
+
+def test_gradients_are_left() -> None:
+    model = runs.Twice()
+    runs.leave_gradients(model)
+    assert all(p.grad is not None and bool((p.grad == 1).all()) for p in model.parameters())
+
+
+def test_odd_modules_have_the_operations_that_are_said() -> None:
+    for _, model, flops in oracles.odd_modules():
+        assert flops == 6 * sum(p.numel() for p in model.parameters() if p.dim() > 1)
 
 
 def test_the_plain_versions_agree_with_examples() -> None:

@@ -1471,6 +1471,34 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
+# %% exercise="transformer-heads" kind="wrong" name="weights kept only without a cache" fails="transformer-heads-properties" says="self.weights of this call, cache"
+class Attention(nn.Module):
+    def __init__(self, dim, heads, kv_heads=None):
+        super().__init__()
+        self.head_dim, self.groups = dim // heads, heads // (kv_heads or heads)
+        self.q_proj, self.o_proj = (nn.Linear(dim, dim, bias=False) for _ in range(2))
+        self.k_proj, self.v_proj = (nn.Linear(dim, dim // self.groups, bias=False) for _ in range(2))
+
+    def forward(self, x, memory=None, mask=None, theta=None, cache=None):
+        source = x if memory is None else memory
+        q = self.q_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        k = self.k_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        v = self.v_proj(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        past = cache["k"].shape[2] if cache else 0
+        if theta is not None:
+            positions = torch.arange(past, past + x.shape[1])
+            q, k = reference.rotate(q, positions, theta), reference.rotate(k, positions, theta)
+        if cache:
+            k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
+        if cache is not None:
+            cache["k"], cache["v"] = k, v
+        k, v = k.repeat_interleave(self.groups, 1), v.repeat_interleave(self.groups, 1)
+        out, weights = reference.attention(q, k, v, mask)
+        if cache is None:
+            self.weights = weights.detach()
+        return self.o_proj(out.transpose(1, 2).flatten(2))
+
+
 # %% exercise="transformer-heads" kind="right" name="one head at a time, printing"
 class Attention(nn.Module):
     def __init__(self, dim, heads, kv_heads=None):
@@ -5185,3 +5213,31 @@ def beam_search(next_logits, prompt, beams, steps, end=None):
     total, tokens = max(alive)
     print(tokens)
     return tokens, total
+
+
+# %% exercise="transformer-generation" kind="right" name="whole texts kept, the prompt cut off at the end"
+def next_chances(logits, temperature=1.0, top_k=None, top_p=1.0):
+    logits = logits / temperature
+    if top_k is not None and top_k < len(logits):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
+    chances, order = logits.softmax(-1).sort(descending=True)
+    if top_p < 1:
+        chances = torch.where(chances.cumsum(-1) - chances < top_p, chances, 0)
+    return torch.zeros_like(chances).scatter(0, order, chances / chances.sum())
+
+
+def beam_search(next_logits, prompt, beams, steps, end=None):
+    texts = [(0.0, list(prompt))]
+    for _ in range(steps):
+        ended = [(total, text) for total, text in texts if len(text) > len(prompt) and text[-1] == end]
+        going = [(total, text) for total, text in texts if len(text) == len(prompt) or text[-1] != end]
+        if not going:
+            break
+        log_p = next_logits(torch.tensor([text for _, text in going])).log_softmax(-1)
+        grown = [
+            (total + more, [*text, token])
+            for (total, text), row in zip(going, log_p.tolist(), strict=True)
+            for token, more in enumerate(row)
+        ]
+        texts = sorted(ended + grown, reverse=True)[:beams]
+    return texts[0][1][len(prompt) :], texts[0][0]

@@ -1371,6 +1371,35 @@ def sentence_pairs(documents, rng):
     return pairs
 
 
+# %% exercise="pretrain-objectives" kind="wrong" name="the next sentence looked up by its text" fails="pretrain-objectives-properties" says="each by its place"
+def mask_tokens(ids, maskable, mask_id, vocabulary, generator):
+    chosen = (torch.rand(ids.shape, generator=generator) < 0.15) & maskable
+    fate = torch.rand(ids.shape, generator=generator)
+    noise = torch.randint(vocabulary, ids.shape, generator=generator)
+    inputs = torch.where(chosen & (fate < 0.8), mask_id, ids)
+    inputs = torch.where(chosen & (fate >= 0.8) & (fate < 0.9), noise, inputs)
+    return inputs, torch.where(chosen, ids, -100)
+
+
+def hide_seen(targets, visible):
+    hidden = targets.clone()
+    hidden[:, :-1][visible.diagonal(1, 1, 2)] = -100
+    return hidden
+
+
+def sentence_pairs(documents, rng):
+    pairs = []
+    for number, document in enumerate(documents):
+        for sentence in document[:-1]:
+            following = document[document.index(sentence) + 1]
+            if rng.random() < 0.5:
+                pairs.append((sentence, following, True))
+            else:
+                other = rng.choice([n for n in range(len(documents)) if n != number])
+                pairs.append((sentence, rng.choice(documents[other]), False))
+    return pairs
+
+
 # %% exercise="pretrain-objectives" kind="right" name="token by token, a progress line for each row"
 def mask_tokens(ids, maskable, mask_id, vocabulary, generator):
     inputs, targets = ids.clone().tolist(), torch.full_like(ids, -100).tolist()
@@ -1498,6 +1527,39 @@ def parameter_groups(model, weight_decay):
     return [
         {"params": [p for p in trained if id(p) not in biases], "weight_decay": weight_decay},
         {"params": [p for p in trained if id(p) in biases], "weight_decay": 0.0},
+    ]
+
+
+def learning_rate(step, steps, warmup, peak, floor=0.0):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / (steps - warmup))
+    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+# %% exercise="pretrain-optimizer" kind="wrong" name="biases and norms are spared, by name" fails="pretrain-optimizer-properties" says="LayerNorm, frozen []"
+def parameter_groups(model, weight_decay):
+    trained = [p for p in model.parameters() if p.requires_grad]
+    biases = {id(p) for name, p in model.named_parameters() if "bias" in name or "norm" in name}
+    return [
+        {"params": [p for p in trained if id(p) not in biases], "weight_decay": weight_decay},
+        {"params": [p for p in trained if id(p) in biases], "weight_decay": 0.0},
+    ]
+
+
+def learning_rate(step, steps, warmup, peak, floor=0.0):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / (steps - warmup))
+    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+# %% exercise="pretrain-optimizer" kind="wrong" name="two dimensions decay, three do not" fails="pretrain-optimizer-properties" says="Conv1d, frozen []"
+def parameter_groups(model, weight_decay):
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.dim() == 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() != 2], "weight_decay": 0.0},
     ]
 
 
@@ -1929,6 +1991,24 @@ def train_step(model, optimizer, micro_batches, max_norm, bf16=False):
         total += loss.item()
     norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
+    return total, norm.item()
+
+
+# %% exercise="pretrain-step" kind="wrong" name="gradients zeroed after the step, not before it" fails="pretrain-step-properties" says="old gradients forgotten?"
+def train_step(model, optimizer, micro_batches, max_norm, bf16=False):
+    count = sum(int((targets != -100).sum()) for _, targets, _ in micro_batches)
+    if count == 0:
+        raise ValueError("no micro-batch has a target")
+    total = 0.0
+    for inputs, targets, visible in micro_batches:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
+            logits = model(inputs, visible)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum") / count
+        loss.backward()
+        total += loss.item()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    optimizer.zero_grad()
     return total, norm.item()
 
 
@@ -4231,6 +4311,20 @@ def utilisation(model, layers, width, context, speed, peak):
 # %% exercise="pretrain-throughput" kind="wrong" name="only linear layers" fails="pretrain-throughput-properties" says="F as PyTorch counts it"
 def utilisation(model, layers, width, context, speed, peak):
     matrices = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
+    flops = 6 * matrices + 12 * layers * context * width
+    return flops, flops * speed / peak
+
+
+# %% exercise="pretrain-throughput" kind="wrong" name="matrices of two dimensions only" fails="pretrain-throughput-properties" says="three dimensions are two or more"
+def utilisation(model, layers, width, context, speed, peak):
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2)
+    flops = 6 * matrices + 12 * layers * context * width
+    return flops, flops * speed / peak
+
+
+# %% exercise="pretrain-throughput" kind="wrong" name="biases and norms left out by name" fails="pretrain-throughput-properties" says="no matrix, whatever its name"
+def utilisation(model, layers, width, context, speed, peak):
+    matrices = sum(p.numel() for n, p in model.named_parameters() if "bias" not in n and "norm" not in n)
     flops = 6 * matrices + 12 * layers * context * width
     return flops, flops * speed / peak
 

@@ -192,7 +192,7 @@ def beam_trials(
 
 def grouped_attention(
     x: torch.Tensor, weights: Mapping[str, torch.Tensor], heads: int, theta: float | None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Causal multi-head attention with shared keys and values, by torch's kernel and transformers' rotation.
 
     Args:
@@ -202,14 +202,17 @@ def grouped_attention(
         theta: the base of the rotary frequencies; None: no rotation.
 
     Returns:
-        The output (B, n, D), and the keys, rotated, and the values, (B, heads of keys, n, D / heads).
+        The output (B, n, D); the weights (B, heads, n, n); the keys, rotated, and the values, (B, heads of keys, n,
+        D / heads).
     """
     dim = x.shape[-1] // heads
     q, k, v = ((x @ weights[f"{n}_proj.weight"].T).unflatten(-1, (-1, dim)).transpose(1, 2) for n in "qkv")
     if theta is not None:
         q, k = (llama_rotation(y, torch.arange(x.shape[1]), theta) for y in (q, k))
-    found = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    return found.transpose(1, 2).flatten(2) @ weights["o_proj.weight"].T, k, v
+    attend = functools.partial(torch.nn.functional.scaled_dot_product_attention, is_causal=True, enable_gqa=True)
+    found = attend(q, k, v)
+    maps = attend(q, k, torch.eye(x.shape[1]).expand(*k.shape[:3], -1))  # the values of position j: 1 at j, else 0
+    return found.transpose(1, 2).flatten(2) @ weights["o_proj.weight"].T, maps, k, v
 
 
 def transformer_steps(

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from llmlabs.lab import runs
 from llmlabs.lab.decoder import Decoder
 from llmlabs.lab.testing import inside, load_parameters, parameters_of
 
@@ -134,6 +135,8 @@ def pair_figures(sentence_pairs: Callable[..., list[tuple[str, str, bool]]], see
     place = {sentence: (len(document), i) for document in given for i, sentence in enumerate(document)}
     after = {a: b for document in given for a, b in itertools.pairwise(document)}
     wrong = [(a, b) for a, b, follows in pairs if not follows]
+    due = [("a", "b"), ("b", "a"), ("a", "c")]
+    twice = [sentence_pairs([["a", "b", "a", "c"], ["x"]], random.Random(seed + i)) for i in range(20)]
     figures: dict[str, float] = {
         "documents that sentence_pairs changed": sum(a != b for a, b in zip(documents, given, strict=True)),
         "differences between two calls with the same rng": sum(a != b for a, b in zip(rounds[0], again, strict=True)),
@@ -141,6 +144,11 @@ def pair_figures(sentence_pairs: Callable[..., list[tuple[str, str, bool]]], see
             [pair[0] for pair in made] != firsts for made in rounds
         ),
         "pairs called True that are no neighbours": sum(after.get(a) != b for a, b, follows in pairs if follows),
+        "documents a, b, a, c and x: calls with other pairs than a b, b a, a c, each by its place, or with x": sum(
+            [(a, b) for a, b, _ in made] != [(a, b if p[2] else "x") for (a, b), p in zip(due, made, strict=False)]
+            or len(made) != 3
+            for made in twice
+        ),
         "wrong second sentences from the same document": sum(home[a] == home[b] for a, b in wrong),
         "share of wrong pairs": len(wrong) / max(1, len(pairs)),
         "share of pairs with the answer of the pair before": _share(
@@ -187,6 +195,7 @@ _ZERO = (
     "differences between two calls with the same rng",
     "calls without one pair for each sentence that has a next one, in order",
     "pairs called True that are no neighbours",
+    "documents a, b, a, c and x: calls with other pairs than a b, b a, a c, each by its place, or with x",
     "wrong second sentences from the same document",
 )
 FIGURES: dict[str, tuple[float, float]] = {
@@ -245,6 +254,8 @@ def cosine_rates(steps: int, warmup: int, peak: float, floor: float) -> list[flo
 def step_figures(train_step: Callable[..., tuple[float, float]], seed: int) -> Iterator[tuple[str, Any, Any, float]]:
     """Steps of a tiny decoder in micro-batches, beside those in one batch: (what, got, wanted, tolerance).
 
+    Before the first step there are gradients already, which have to be forgotten.
+
     Args:
         train_step: takes model, optimizer, micro_batches, max_norm and bf16, and returns loss and norm.
         seed: of the data and the weights. The rows of the batch have different numbers of targets, the last two none.
@@ -264,6 +275,7 @@ def step_figures(train_step: Callable[..., tuple[float, float]], seed: int) -> I
         torch.manual_seed(seed)
         mine, model = Decoder(11, 8, 1, 2), inside(Decoder, 11, 8, 1, 2)
         load_parameters(model, {name: p.detach() for name, p in mine.named_parameters()})
+        runs.leave_gradients(model)
         theirs = inside(torch.optim.SGD, model.parameters(), lr=0.1, momentum=0.9)
         own = torch.optim.SGD(mine.parameters(), lr=0.1, momentum=0.9)
         # float32 sums in another order stay far below 1e-4; in bfloat16 a gradient has three digits, and it matters
@@ -281,7 +293,7 @@ def step_figures(train_step: Callable[..., tuple[float, float]], seed: int) -> I
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = mine(inputs, visible)
             whole = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-            # the same weights, and no gradient yet: a loss from logits in float32 is exact, one in bfloat16 is not
+            # the same weights, before any step: a loss from logits in float32 is exact, one in bfloat16 is not
             strict = 1e-4 if number == 1 else close
             whole.backward()
             full = nn.utils.clip_grad_norm_(mine.parameters(), max_norm)
@@ -307,6 +319,15 @@ def counted_flops(model: nn.Module, ids: Tensor) -> float:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         model(ids).sum().backward()
     return counter.get_total_flops() / ids.numel()
+
+
+def odd_modules() -> list[tuple[str, Any, int]]:
+    """Modules whose matrices are easily miscounted: (what to say, module, FLOP of training on one token)."""
+    return [
+        ("a linear layer of 3 x 3 with two names: a matrix with two names is one", inside(runs.Twice), 54),
+        ("a LayerNorm of 4 alone: one dimension, no matrix, whatever its name", inside(nn.LayerNorm, 4), 0),
+        ("a convolution of 3 x 2 x 4: three dimensions are two or more", inside(nn.Conv1d, 2, 3, 4), 144),
+    ]
 
 
 def scaling_loss(law: Floats, sizes: ArrayLike, tokens: ArrayLike) -> Floats:

@@ -172,6 +172,13 @@ def named_groups(
     return [(float(g["weight_decay"]), [names.get(id(p), "?") for p in g["params"]]) for g in group(model, decay)]
 
 
+@inside_submission
+def leave_gradients(model: nn.Module) -> None:
+    """Give each parameter a gradient of ones, such as a backward pass from before would leave behind."""
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+
+
 class Bigrams(nn.Module):
     """The smallest language model: row i of its table `weight` (V, V) holds the logits of the token after token i."""
 

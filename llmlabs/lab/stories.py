@@ -94,7 +94,7 @@ class Reading(NamedTuple):
 
 
 def stories(count: int, seed: int) -> list[Story]:
-    """Tell `count` stories of 60 to 110 tokens each; the same seed tells the same ones."""
+    """Tell `count` stories of 60 to 72 tokens each, the start not counted; the same seed tells the same ones."""
     rng = random.Random(seed)
     return [_story(rng) for _ in range(count)]
 

@@ -51,7 +51,7 @@ yours = partial(own_pieces, reference, globals())
 #
 # $$S = \frac{QK^\top}{\sqrt d}, \qquad A_{ij} = \frac{m_{ij}\, e^{S_{ij}}}{\sum_l m_{il}\, e^{S_{il}}}, \qquad \text{output} = A V .$$
 #
-# $A$ holds the **attention weights**: each row is at least 0 and adds up to 1. If all entries of $q$ and $k$ are independent with variance 1, $q \cdot k$ has variance $d$; the root keeps the scores near 1, so that the softmax is not all-or-nothing before it has learned anything. In *self*-attention $Q$, $K$, $V$ come from one sentence; in *cross*-attention $K$ and $V$ come from another one.
+# $A$ holds the **attention weights**: each row is at least 0 and adds up to 1. If all entries of $q$ and $k$ are independent with mean 0 and variance 1, $q \cdot k$ has variance $d$; the root keeps the scores near 1, so that the softmax is not all-or-nothing before it has learned anything. In *self*-attention $Q$, $K$, $V$ come from one sentence; in *cross*-attention $K$ and $V$ come from another one.
 #
 # The **mask** $m_{ij}$ is True where query $i$ may see key $j$. In code, set $S_{ij} = -\infty$ where it is False, *before* the softmax: $e^{-\infty} = 0$, and the rest still adds up to one. The mask alone makes the families of transformers:
 #
@@ -168,7 +168,7 @@ plt.show()
 #
 # Turning $q$ by $m\omega$ and $k$ by $n\omega$ changes the angle between them by $(m - n)\omega$: the score knows only the *distance*, at no cost in parameters. (The paper pairs entries $2i$ and $2i + 1$; Llama's code in `transformers` pairs the halves. Weights fit one or the other: a model loaded with the wrong pairing talks nonsense.)
 #
-# **By hand.** Sinusoids for $d = 4$, $p = 1$: $\omega = (1, 0.01)$, so $(\sin 1, \cos 1, \sin 0.01, \cos 0.01) \approx (0.841, 0.540, 0.010, 1.000)$. Rotation of $x = (1, 2, 0, 0)$, $\theta = 10000$, at $p = 1$: entries 1 and 3 are the plane of $\omega_0 = 1$: $(1, 0)$ becomes $(0.540, 0.841)$; entries 2 and 4 turn by $0.01$: $(2, 0)$ becomes $(2.000, 0.020)$. Result: $(0.540, 2.000, 0.841, 0.020)$.
+# **By hand.** Sinusoids for $d = 4$, $p = 1$: $\omega = (1, 0.01)$, so $(\sin 1, \cos 1, \sin 0.01, \cos 0.01) \approx (0.841, 0.540, 0.010, 1.000)$. Rotation of $x = (1, 2, 0, 0)$, $\theta = 10000$, at $p = 1$: entries 0 and 2 (counted from 0) are the plane of $\omega_0 = 1$: $(1, 0)$ becomes $(0.540, 0.841)$; entries 1 and 3 turn by $0.01$: $(2, 0)$ becomes $(2.000, 0.020)$. Result: $(0.540, 2.000, 0.841, 0.020)$.
 #
 # <details><summary>Hint 1</summary><code>positions[:, None] * omega</code> has shape (n, d / 2): all angles at once. For the sinusoids, <code>torch.stack([sin, cos], -1).flatten(1)</code> makes sine and cosine alternate.</details>
 # <details><summary>Hint 2</summary>Let a and b be the halves <code>x[..., :d // 2]</code> and <code>x[..., d // 2:]</code>. Then y is the concatenation of a cos - b sin and b cos + a sin. Angles of shape (n, d / 2) fit x of shape (batch, heads, n, d / 2) by themselves.</details>
@@ -225,7 +225,7 @@ for theta, options in ((10_000.0, {}), (500.0, {"theta": 500.0})):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: what the score knows.** Left, the sinusoidal pattern of each position. Right, the score of a query and a key that are equal before the rotation: one curve for queries at position 10, 60 and 110, because only the distance counts. It falls with the distance, in waves: RoPE starts with a taste for near words.
+# **Use it: what the score knows.** Left, the sinusoidal pattern of each position. Right, the score of a query and a key that are equal before the rotation: one curve for queries at position 10, 60 and 110, because only the distance counts. For such a pair the score falls with the distance, in waves. For a query and a key that have nothing to do with each other it is 0 on average, at *every* distance: RoPE prefers near words only where the contents match.
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-from-scratch-plot-positions", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), width_ratios=[1, 1.3])
@@ -246,9 +246,9 @@ plt.show()
 #
 # One softmax can look at one place. **Multi-head attention** cuts the $D$ entries of a vector into $h$ heads of $d = D / h$ and lets each look where it likes. For $x$ of shape $(B, n, D)$ and a source $s$, which is $x$ itself (self-attention) or another sequence, the *memory* (cross-attention):
 #
-# $$q = x W_q^\top, \quad k = s W_k^\top, \quad v = s W_v^\top; \qquad \text{head}_j = \mathrm{attention}(q_j, k_{g(j)}, v_{g(j)}); \qquad \text{output} = [\text{head}_1, \dots, \text{head}_h]\, W_o^\top .$$
+# $$q = x W_q^\top, \quad k = s W_k^\top, \quad v = s W_v^\top; \qquad \text{head}_j = \mathrm{attention}(q_j, k_{g(j)}, v_{g(j)}); \qquad \text{output} = [\text{head}_0, \dots, \text{head}_{h-1}]\, W_o^\top .$$
 #
-# Head $j$ (from 0) has the entries $jd, \dots, jd + d - 1$: a tensor $(B, n, h d)$ becomes $(B, h, n, d)$. Three things make it modern:
+# Head $j$ (from 0) has the entries $jd, \dots, jd + d - 1$: a tensor $(B, n, h d)$ becomes $(B, h, n, d)$. $W_q$ and $W_o$ have shape $(D, D)$, $W_k$ and $W_v$ have $(h_{kv}\, d, D)$, where $h_{kv}$ is the number of heads of keys and values; in the attention of 2017, $h_{kv} = h$ and $g(j) = j$. Three things make it modern:
 #
 # - **Grouped-query attention** (Ainslie et al. 2023): only $h_{kv}$ heads of keys and values; neighbours share, $g(j) = \lfloor j\, h_{kv} / h \rfloor$. With $h = 4$, $h_{kv} = 2$, heads 0 and 1 read keys 0, heads 2 and 3 keys 1. $h_{kv} = 1$ is multi-query attention.
 # - **RoPE**: queries and keys, not values, are rotated before they meet.
@@ -273,15 +273,14 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, memory=None, mask=None, theta=None, cache=None) -> Tensor:
         """Attend from x to memory, or to x itself: float32 of shape (B, n, dim), like x.
 
-        Use reference.attention and reference.rotate. Keep the weights (B, heads, n, keys), detached, in self.weights.
+        Use reference.attention and reference.rotate. Keep each call's weights (B, heads, n, keys), detached, in self.weights.
 
         Args:
             memory: float32 of shape (B, m, dim) for cross-attention, without theta and cache; None: self-attention.
             mask: booleans that broadcast to (B, heads, n, number of keys); None: all are visible.
             theta: the base of the rotary frequencies; None: no rotation.
-            cache: dict, updated in place. Before the first call it is empty; a call leaves in it "k" and "v" of shape
-                (B, kv_heads, number of keys, head_dim), keys rotated, of all positions so far. The positions of x
-                follow those. None: no cache, the positions begin at 0.
+            cache: dict, updated in place: empty at first, after a call it holds "k" and "v" of all positions so far, (B,
+                kv_heads, number of keys, head_dim), keys rotated. The positions of x follow those; None: they begin at 0.
         """
         ### BEGIN SOLUTION
         source = x if memory is None else memory
@@ -333,7 +332,7 @@ for name, source, padding in [("self", None, None), ("cross", memory, None), ("c
 for kv_heads, theta in [(1, None), (2, None), (2, 300.0), (4, 10_000.0)]:
     weights = {f"{n}_proj.weight": torch.randn(6 * kv_heads if n in "kv" else 24, 24) / 3 for n in "qkvo"}
     load_parameters(layer := Attention(24, 4, kv_heads), weights)
-    mask, (right, *kept) = torch.ones(6, 6).bool().tril(), oracles.grouped_attention(x, weights, 4, theta)
+    mask, (right, maps, *kept) = torch.ones(6, 6).bool().tril(), oracles.grouped_attention(x, weights, 4, theta)
     for cache, ends in list[Any]([(None, [6]), ({}, [1, 2, 3, 4, 5, 6]), ({}, [3, 4, 6])]):
         for start, end in zip([0, *ends], ends, strict=False):
             got = layer(x[:, start:end], mask=mask[start:end, :end], theta=theta, cache=cache)
@@ -342,6 +341,8 @@ for kv_heads, theta in [(1, None), (2, None), (2, 300.0), (4, 10_000.0)]:
             why = f"the cache after {end} tokens: 'k', 'v' of shape (2, {kv_heads}, {end}, 6) put into the dict given? in order, keys rotated, heads not repeated? "
             for name, y in zip("kv", [] if cache is None else kept, strict=False):
                 close(cache.get(name, torch.tensor(0.0)), y[:, :, :end], msg=why.__add__)
+            why = f"self.weights of this call, {'no cache' if cache is None else 'cache'}, shape (2, 4, {end - start}, {end}): kept in each call, one map for each of the 4 heads? "
+            close(layer.weights, maps[:, :, start:end, :end], msg=why.__add__)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -349,11 +350,11 @@ for kv_heads, theta in [(1, None), (2, None), (2, 300.0), (4, 10_000.0)]:
 #
 # ## 4. Keep it in range: norms and the feed-forward layer
 #
-# After attention has mixed the positions, a **feed-forward** layer works on each position alone; two thirds of the weights are there. Before each, a **norm** brings every vector to a common size. For one vector $x \in \mathbb{R}^D$, with weights $w, b \in \mathbb{R}^D$ that are learned:
+# After attention has mixed the positions, a **feed-forward** layer works on each position alone; two thirds of the weights of an encoder's block are there, three quarters in SmolLM2. Before each, a **norm** brings every vector to a common size. For one vector $x \in \mathbb{R}^D$, with weights $w, b \in \mathbb{R}^D$ that are learned:
 #
 # $$\mathrm{LayerNorm}(x) = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} \odot w + b, \qquad \mathrm{RMSNorm}(x) = \frac{x}{\sqrt{\frac1D \sum_i x_i^2 + \epsilon}} \odot w, \qquad \mathrm{SwiGLU}(x) = W_{\text{down}} \bigl(\mathrm{silu}(W_{\text{gate}}\, x) \odot W_{\text{up}}\, x\bigr)$$
 #
-# $\mu$ and $\sigma^2 = \frac1D\sum_i (x_i - \mu)^2$ are of this vector alone, not of the batch, so a sentence's result does not depend on which others it is batched with; RMSNorm (Zhang and Sennrich 2019) leaves out the mean. $\mathrm{silu}(z) = z / (1 + e^{-z})$. The original feed-forward layer was $W_2 \max(0, W_1 x)$; in SwiGLU (Shazeer 2020) one projection opens or shuts gates for the other. $W_{\text{gate}}, W_{\text{up}}$ have shape $(H, D)$, $W_{\text{down}}$ has $(D, H)$.
+# $\mu$ and $\sigma^2 = \frac1D\sum_i (x_i - \mu)^2$ are of this vector alone, not of the batch, so a sentence's result does not depend on which others it is batched with; RMSNorm (Zhang and Sennrich 2019) leaves out the mean. $\mathrm{silu}(z) = z / (1 + e^{-z})$. The original feed-forward layer was, but for its biases, $W_2 \max(0, W_1 x)$; in SwiGLU (Shazeer 2020) one projection opens or shuts gates for the other. $\odot$ multiplies entry by entry. $W_{\text{gate}}, W_{\text{up}}$ have shape $(H, D)$, $W_{\text{down}}$ has $(D, H)$; $H$ is the number of gates.
 #
 # **By hand.** $x = (1, 3)$, $w = 1$, $b = 0$, $\epsilon = 0$: $\mu = 2$, $\sigma = 1$, LayerNorm $(-1, 1)$. The mean square is 5: RMSNorm $(0.447, 1.342)$. SwiGLU with $D = H = 1$ and all weights 1, $x = 2$: $\mathrm{silu}(2) \cdot 2 = 1.762 \cdot 2 = 3.523$.
 #
@@ -449,12 +450,16 @@ for name, layer in (("batch norm", nn.BatchNorm1d(8)), ("layer norm", LayerNorm(
 #
 # $$\text{post-norm (2017):}\quad y = \mathrm{norm}\bigl(x + \mathrm{dropout}(f(x))\bigr) \qquad\qquad \text{pre-norm (today):}\quad y = x + \mathrm{dropout}\bigl(f(\mathrm{norm}(x))\bigr)$$
 #
+# **Dropout** (`nn.Dropout`) sets each entry to 0 with probability $p$ in training, and divides those that are left by $1 - p$, so that the mean stays; in evaluation it does nothing. It keeps the network from leaning on single entries.
+#
 # A **block** has two or three sublayers, each with its residual connection and its own norm: self-attention; in a decoder, cross-attention to the encoder's output; feed-forward. The **encoder-decoder** (Vaswani et al. 2017, section 3) reads a source and writes a target:
 #
 # 1. Tokens become vectors of size $D$: embedding times $\sqrt D$, plus the sinusoids of positions $0, 1, \dots$
 # 2. The encoder's blocks see the whole source, but no padding; then a norm. The result is the *memory*.
 # 3. The decoder's blocks see the target causally and, in cross-attention, the memory without its padding; then a norm.
 # 4. The logits are the product with the embedding matrix once more (*tied* weights): a token's score is how well its own vector fits.
+#
+# Three departures from the paper: a norm at the end of each stack, which pre-norm needs, and linear layers without biases (both as in `torch.nn.Transformer` with `bias=False`); and no dropout on the sums of step 1.
 #
 # **By hand.** $x = (1, 3)$, the sublayer $f(z) = z$, LayerNorm, no dropout. Pre-norm: $(1, 3) + (-1, 1) = (0, 4)$. Post-norm: $\mathrm{norm}(2, 6) = (-1, 1)$: the size of $x$ is gone.
 #
@@ -606,7 +611,7 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# **Use it: Pig Latin.** English words go in, letter by letter; out comes what children make of them: consonants at the front move to the end, then "ay" (*street* becomes *eetstray*). Lengths differ, so padding matters; the target is not aligned with the source, so cross-attention has to find its way. The words are from Jane Austen's novels; 300 of them are kept for the test.
+# **Use it: Pig Latin.** English words go in, letter by letter; out comes what children make of them: consonants at the front move to the end, then "ay" (*street* becomes *eetstray*; *qu* moves as one, so *quiet* becomes *ietquay*; *y* counts as a consonant at the front only). Lengths differ, so padding matters; the target is not aligned with the source, so cross-attention has to find its way. The words are from Jane Austen's novels; 300 of them are kept for the test.
 
 
 # %% nbgrader={"grade": false, "grade_id": "transformer-from-scratch-pig-latin", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -617,8 +622,7 @@ def pig_loss():
 
 
 words = austen_words(longest := 12 if LARGE else 8)
-pigs = [pig_latin(word) for word in words]
-lengths, source = torch.tensor([*map(len, words)]), from_letters(words, longest)
+pigs, lengths, source = [*map(pig_latin, words)], torch.tensor([*map(len, words)]), from_letters(words, longest)
 target = from_letters([f"^{pig}$" for pig in pigs], longest + 4)
 torch.manual_seed(0)
 with yours():
@@ -650,11 +654,11 @@ plt.show()
 #
 # ## 6. The decoder of today, with real weights
 #
-# Drop the encoder and cross-attention, and predict the next token of one sequence: the **decoder-only** model. Llama's form of it (Touvron et al. 2023) is pre-norm with RMSNorm, SwiGLU, RoPE in every layer instead of added positions, and shared keys. A block is
+# Drop the encoder and cross-attention, and predict the next token of one sequence: the **decoder-only** model. Llama's form of it (Touvron et al. 2023) is pre-norm with RMSNorm, SwiGLU, and RoPE in every layer instead of added positions. SmolLM2 adds two things: shared keys, as in the largest models of Llama 2, and tied embeddings. A block is
 #
-# $$h = x + \mathrm{Attention}\bigl(\mathrm{RMSNorm}_1(x)\bigr), \qquad y = h + \mathrm{SwiGLU}\bigl(\mathrm{RMSNorm}_2(h)\bigr);$$
+# $$h = x + \mathrm{Attention}\bigl(\mathrm{RMSNorm}_1(x)\bigr), \qquad y = h + \mathrm{SwiGLU}\bigl(\mathrm{RMSNorm}_2(h)\bigr) .$$
 #
-# the model is embedding (not scaled), blocks, one RMSNorm more, and logits by the tied embedding matrix. With caches, one dict for each block, a call is given only the *new* tokens: its mask is $n$ queries by $\text{past} + n$ keys.
+# The model is: embedding (not scaled), blocks, one RMSNorm more, and logits by the tied embedding matrix. With caches, one dict for each block, a call is given only the *new* tokens: its mask is $n$ queries by $\text{past} + n$ keys.
 #
 # **By hand**, with no block at all. Vocabulary of 2, vectors $(3, 4)$ and $(0, 5)$, token 0: mean square $12.5$, RMSNorm $(3, 4)/3.536 = (0.849, 1.131)$; logits $0.849 \cdot 3 + 1.131 \cdot 4 = 7.07$ and $1.131 \cdot 5 = 5.66$.
 #
@@ -810,7 +814,7 @@ assert loss < bigram - 0.3, "the small model should be far better than counting 
 #
 # What is not kept gets probability 0; the rest adds up to 1 again.
 #
-# **Beam search** looks for the likeliest *whole* continuation. It keeps the best $b$ beginnings (*beams*) by total log-probability $\sum_t \log p_t$. In every round each is extended by each token, and the best $b$ of all these survive. A beginning that ends in the end token stays as it is and keeps competing.
+# **Beam search** looks for the likeliest *whole* continuation. It keeps the best $b$ beginnings (*beams*) by total log-probability $\sum_t \log p_t$. In every round each is extended by each token, and the best $b$ of all these survive. A beginning whose last *new* token is the end token stays as it is and keeps competing.
 #
 # **By hand.** Probabilities $(0.5, 0.3, 0.15, 0.05)$. Top-k with 2: $(0.625, 0.375, 0, 0)$. Top-p with $0.7$: $0.5$ is too little, $0.5 + 0.3$ is enough, so the same. Beams: first A $0.6$ or B $0.4$; after A the best has $0.4$, after B $0.9$. One beam (greedy) takes A and ends at $0.24$; two beams keep B alive and find $0.36$.
 #
@@ -841,8 +845,8 @@ def beam_search(next_logits: Callable, prompt: list[int], beams: int, steps: int
             that follows each; V may be smaller than beams.
         prompt: token ids, at least one; not changed, and not returned.
         beams: how many beginnings survive a round.
-        steps: the number of rounds, or fewer: the search stops when all that survive have ended.
-        end: the token that ends a text, and is its last; or None.
+        steps: the number of rounds, 0 or more (0 returns ([], 0.0)); fewer if all that survive have ended.
+        end: the token that ends a text, and is its last; or None. Only new tokens count: a prompt that ends in it goes on.
     """
     ### BEGIN SOLUTION
     found: list[tuple[float, list[int]]] = [(0.0, [])]
@@ -931,6 +935,6 @@ with yours(), torch.no_grad():
 #
 # **What breaks at scale.** The score matrix grows with the square of the text: kernels such as FlashAttention never store it (the lab on the mini-GPT). The KV cache outgrows the weights: shared keys, paging and quantisation shrink it. Positions beyond those of training confuse RoPE. Float32 becomes BF16, where norms and softmax are still computed in float32. And beams, copied for every request, give way to sampling.
 #
-# **Read on.** Vaswani et al. 2017, *Attention Is All You Need* (sections 3.1 to 3.5). Su et al. 2021, *RoFormer* (section 3.2). Zhang and Sennrich 2019, *Root Mean Square Layer Normalization*. Shazeer 2020, *GLU Variants Improve Transformer*. Xiong et al. 2020, *On Layer Normalization in the Transformer Architecture*. Dong et al. 2021, *Attention Is Not All You Need*. Ainslie et al. 2023, *GQA*. Touvron et al. 2023, *LLaMA* (section 2.2). Holtzman et al. 2020, *The Curious Case of Neural Text Degeneration* (section 3.1). Olsson et al. 2022, *In-context Learning and Induction Heads*. Ben Allal et al. 2025, *SmolLM2*.
+# **Read on.** Vaswani et al. 2017, *Attention Is All You Need* (sections 3.1 to 3.5). Su et al. 2021, *RoFormer* (section 3.2). Zhang and Sennrich 2019, *Root Mean Square Layer Normalization*. Shazeer 2020, *GLU Variants Improve Transformer*. Xiong et al. 2020, *On Layer Normalization in the Transformer Architecture*. Dong et al. 2021, *Attention Is Not All You Need*. Ainslie et al. 2023, *GQA*. Touvron et al. 2023, *LLaMA* (section 2.2) and *Llama 2* (section 2.2). Holtzman et al. 2020, *The Curious Case of Neural Text Degeneration* (section 3.1). Olsson et al. 2022, *In-context Learning and Induction Heads*. Ben Allal et al. 2025, *SmolLM2*.
 #
 # **Stretch goals.** (1) Pig Latin with a decoder alone: source and target in one row, once with `causal_mask`, once with `prefix_mask`. Which learns faster? (2) Give `beam_search` a cache: its rows must be reordered with the beams. (3) Turn an induction head of SmolLM2 off (zero its columns of `o_proj`) and see what becomes of repeated text. (4) Load the weights with the other pairing of RoPE and read what the model writes.

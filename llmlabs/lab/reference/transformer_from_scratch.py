@@ -65,15 +65,14 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, memory=None, mask=None, theta=None, cache=None) -> Tensor:
         """Attend from x to memory, or to x itself: float32 of shape (B, n, dim), like x.
 
-        Use attention and rotate. Keep the weights (B, heads, n, keys), detached, in self.weights.
+        Use attention and rotate. Keep each call's weights (B, heads, n, keys), detached, in self.weights.
 
         Args:
             memory: float32 of shape (B, m, dim) for cross-attention, without theta and cache; None: self-attention.
             mask: booleans that broadcast to (B, heads, n, number of keys); None: all are visible.
             theta: the base of the rotary frequencies; None: no rotation.
-            cache: dict, updated in place. Before the first call it is empty; a call leaves in it "k" and "v" of shape
-                (B, kv_heads, number of keys, head_dim), keys rotated, of all positions so far. The positions of x
-                follow those. None: no cache, the positions begin at 0.
+            cache: dict, updated in place: empty at first, after a call it holds "k" and "v" of all positions so far, (B,
+                kv_heads, number of keys, head_dim), keys rotated. The positions of x follow those; None: they begin at 0.
         """
         source = x if memory is None else memory
         projected = self.q_proj(x), self.k_proj(source), self.v_proj(source)
@@ -246,8 +245,8 @@ def beam_search(next_logits: Callable, prompt: list[int], beams: int, steps: int
             that follows each; V may be smaller than beams.
         prompt: token ids, at least one; not changed, and not returned.
         beams: how many beginnings survive a round.
-        steps: the number of rounds, or fewer: the search stops when all that survive have ended.
-        end: the token that ends a text, and is its last; or None.
+        steps: the number of rounds, 0 or more (0 returns ([], 0.0)); fewer if all that survive have ended.
+        end: the token that ends a text, and is its last; or None. Only new tokens count: a prompt that ends in it goes on.
     """
     found: list[tuple[float, list[int]]] = [(0.0, [])]
     for _ in range(steps):
