@@ -2133,7 +2133,7 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
-# %% exercise="scrape-robots" kind="wrong" name="an empty Crawl-delay is 0" fails="scrape-robots-properties" says="at [1]: 3.0 expected, got 0.0; an empty Crawl-delay is left out"
+# %% exercise="scrape-robots" kind="wrong" name="an empty Crawl-delay is 0" fails="scrape-robots-properties" says="at [1][1]: 3.0 expected, got 0.0; an empty Crawl-delay is left out"
 def read_robots(text, agent):
     groups, naming = [], False
     for line in text.splitlines():

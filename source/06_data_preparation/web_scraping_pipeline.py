@@ -109,8 +109,7 @@ def page_links(html: str, url: str) -> list[str]:
 
     They are those of every <a href> inside <main>, in order, each once. Left out: links whose rel says nofollow, and
     links to another host or port (mailto: has none). Removed: the fragment (#...) and every parameter that starts with
-    utm_; the other parameters stay as they are and in order.
-    """
+    utm_; the other parameters stay as they are and in order."""
     ### BEGIN SOLUTION
     found = []
     for tag in BeautifulSoup(html, "lxml").select("main a[href]"):
@@ -196,9 +195,8 @@ def read_robots(text: str, agent: str) -> tuple[list[tuple[bool, str]], float]:
     the crawler's name, is compared with the whole value of User-agent.
 
     Returns:
-        (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order, those without
-        a pattern left out; and the seconds of their last Crawl-delay, 0.0 if there is none. An empty Crawl-delay is left
-        out; any other is a number.
+        (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order; and the seconds of
+        their last Crawl-delay, 0.0 if there is none. Empty ones of the three are left out; any other delay is a number.
     """
     ### BEGIN SOLUTION
     groups: dict[str, list[tuple[str, str]]] = {}
@@ -265,9 +263,9 @@ for _ in range(25):
         path, why = f"/{''.join(parts)}", "longest match? Allow if equal? from the start? a dot is a dot? $ the end?"
         assert_same(may_fetch(rules, path), judge.can_fetch(path, "x"), f"may_fetch({rules}, {path!r})", why)
 text = "User-agent: x\nCrawl-delay: # soon\nUser-agent: y\nCrawl-delay: 3\nCrawl-delay:\nDisallow: /"
-for agent, right in {"x": ([], 0.0), "y": ([(False, "/")], 3.0)}.items():
-    got, why = read_robots(text, agent), "an empty Crawl-delay is left out, but a User-agent after it begins a group"
-    assert_same(got, right, f"read_robots({text!r}, {agent!r})", why)
+why = "an empty Crawl-delay is left out; a User-agent after it begins a group"
+got = [read_robots(text, agent) for agent in "xy"]
+assert_same(got, [([], 0.0), ([(False, "/")], 3.0)], f"what {text!r} says to x and to y", why)
 ### END HIDDEN TESTS
 
 # %% nbgrader={"grade": false, "grade_id": "web-scraping-robots-table", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -323,8 +321,7 @@ def retry_delay(
 
     status: of the answer; None if there was none in time. Give up at once if it is not one that passes by itself.
     failures: how often in a row this page has failed, at least 1; from `most` on, give up. asked: the seconds that the
-    server asked for (Retry-After), or None. u: a random number from [0, 1). base, cap: seconds, see the formula.
-    """
+    server asked for (Retry-After), or None. u: a random number from [0, 1). base, cap: seconds, see the formula."""
     ### BEGIN SOLUTION
     if status not in (None, 408, 429, 500, 502, 503, 504) or failures >= most:
         return None
@@ -431,8 +428,7 @@ class ListingSpider(scrapy.Spider):
 def read_journal(data: bytes) -> tuple[dict[str, dict], int]:
     """Read a journal: data, maybe empty, are lines of JSON, one page (a dict with a "url") each; the last may be torn.
 
-    Return (pages, whole): the pages by url, of several with one url the last; and the number of bytes of whole lines.
-    """
+    Return (pages, whole): the pages by url, of several with one url the last; and the number of bytes of whole lines."""
     ### BEGIN SOLUTION
     whole = data.rfind(b"\n") + 1
     pages = [json.loads(line) for line in data.split(b"\n")[:-1]]
@@ -569,8 +565,7 @@ def validate_rows(rows: list[dict]) -> tuple[list[dict], list[dict]]:
 
     Return (good, quarantine), both in order. For each sound row a dict of the fields of Listing: price, area, rooms as
     numbers, listed as datetime.date. For each other row {"row": it, "reasons": {field: message}} with an entry for each
-    field that is wrong or whose key is missing; if only price / area is wrong, the field is "row".
-    """
+    field that is wrong or whose key is missing; if only price / area is wrong, the field is "row"."""
     ### BEGIN SOLUTION
     good, quarantine = [], []
     for row in rows:
@@ -687,8 +682,7 @@ def shingles(text: str, k: int = 3) -> set[str]:
 def minhash(items: set[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the signature, uint64 of shape (m,), of a set of items (shingles, at least one), see the formula.
 
-    a, b: uint64 of shape (m,), below 2**31. h is the first four bytes of SHA-1 of an item in UTF-8, little-endian.
-    """
+    a, b: uint64 of shape (m,), below 2**31. h is the first four bytes of SHA-1 of an item in UTF-8, little-endian."""
     ### BEGIN SOLUTION
     starts = (hashlib.sha1(item.encode()).digest()[:4] for item in items)
     h = np.array([int.from_bytes(start, "little") for start in starts], dtype=np.uint64)
@@ -700,10 +694,9 @@ def minhash(items: set[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def find_duplicates(texts: list[str], a: np.ndarray, b: np.ndarray, threshold: float) -> list[tuple[str, int] | None]:
     """Say of each of the texts, which come in order of preference, whether it repeats an earlier one.
 
-    Signatures are minhash(shingles(text), a, b). Of each text return: ("exact", i) if an earlier text has the same words in
-    the same order, where i is the first such text, whether it stays or not; else ("near", i) if its signature agrees with
-    that of text i in at least the share threshold, where i is, of the texts that stay, the one that agrees most (of equal
-    ones the first); else None: it stays.
+    Signatures are minhash(shingles(text), a, b). Of each text return ("exact", i) if earlier texts, staying or not, have the
+    same words in the same order, i the first of them; else ("near", i) if its signature agrees with that of text i in at
+    least the share threshold, i being the one that agrees most of those that stay (of equals the first); else None: it stays.
     """
     ### BEGIN SOLUTION
     first: dict[str, int] = {}
@@ -878,8 +871,7 @@ ranked = sorted(good, key=lambda row: (-quality(row), row["url"]))
 verdicts = find_duplicates([row["description"] for row in ranked], a, b, 0.35)
 unique = [row for row, verdict in zip(ranked, verdicts, strict=True) if verdict is None]
 fine = [row for row in unique if quality(row) >= 0.75]
-leaks = [max(contamination(exam, [row["description"]], 8)) for row in fine]
-clean = [row for row, leak in zip(fine, leaks, strict=True) if leak <= 0.5]
+clean = [row for row in fine if max(contamination(exam, [row["description"]], 8)) <= 0.5]
 stages = {"collected": raw, "sound": good, "no copies": unique, "good enough": fine, "not in the test": clean}
 memory = {name: show.memory_of(rows, shingles) for name, rows in list(stages.items())[1:]}
 show.stages(stages, memory, site)
@@ -891,8 +883,8 @@ about: dict = {"name": "Adverts of three invented agencies", "version": fingerpr
 about["collection"] = f"{CRAWL_DATE}, robots.txt obeyed, {pause:g} s between requests, {len(second.given_up)} given up"
 about["rows"] = {stage: len(rows) for stage, rows in stages.items()}
 about["refused_for"] = dict(Counter(field for refused in quarantine for field in refused["reasons"]))
-about["dropped"] = f"{sum('error' in item for item in raw)} pages without an advert; near copies: 0.35 of 128 MinHash "
-about["dropped"] += "values of 3-word shingles; quality below 0.75; rows with more than half of a test text's 8-word runs"
+about["dropped"] = f"{sum('error' in item for item in raw)} pages without an advert; near copies (0.35 of 128 MinHash "
+about["dropped"] += "values, 3-word shingles); quality below 0.75; more than half of the 8-word runs of a test text"
 about["limits"] = "asking prices, not sale prices; five towns; English only"
 show.data_card(clean, about, journal.with_name("card.yml"))
 assert fingerprint(clean[::-1]) == about["version"], "the version must not depend on the order of rows"

@@ -65,8 +65,7 @@ def alpaca_to_messages(row: dict[str, str]) -> list[dict[str, str]]:
     """Return the messages of an Alpaca row, with the keys "role" and "content" only: system, if any, user, assistant.
 
     The row has "instruction" and "output"; "input" and "system" may be missing or empty: no input, no system message. With an
-    input, the user's content is the instruction, an empty line, the input. Nothing is stripped; row is not changed.
-    """
+    input, the user's content is the instruction, an empty line, the input. Nothing is stripped; row is not changed."""
     ### BEGIN SOLUTION
     content = row["instruction"] + ("\n\n" + row["input"] if row.get("input") else "")
     system = [{"role": "system", "content": row["system"]}] if row.get("system") else []
@@ -78,8 +77,7 @@ def messages_to_alpaca(messages: list[dict[str, str]]) -> dict[str, str]:
     """Return the Alpaca row of one exchange, with the keys "instruction", "input" (always ""), "output" and "system".
 
     The messages are user and assistant, with system before them or not ("system" is "" then). Other roles, or others in order
-    or number, raise a ValueError: Alpaca has no room for more turns.
-    """
+    or number, raise a ValueError: Alpaca has no room for more turns."""
     ### BEGIN SOLUTION
     roles = [message["role"] for message in messages]
     if roles not in (["user", "assistant"], ["system", "user", "assistant"]):
@@ -93,8 +91,7 @@ def sharegpt_to_messages(row: dict[str, Any]) -> list[dict[str, str]]:
     """Return the messages, keys "role" and "content" only, of the entries of row["conversations"], in order.
 
     An entry has "from", which SHAREGPT_ROLES maps to the role, and "value", the content; other keys are dropped. A name that
-    SHAREGPT_ROLES does not have raises a ValueError whose text holds the name. row is not changed.
-    """
+    SHAREGPT_ROLES does not have raises a ValueError whose text holds the name. row is not changed."""
     ### BEGIN SOLUTION
     if unknown := [entry["from"] for entry in row["conversations"] if entry["from"] not in SHAREGPT_ROLES]:
         raise ValueError(f"unknown speakers {unknown}: known are {', '.join(SHAREGPT_ROLES)}")
@@ -105,8 +102,7 @@ def sharegpt_to_messages(row: dict[str, Any]) -> list[dict[str, str]]:
 def messages_to_sharegpt(messages: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     """Return {"conversations": entries}, an entry {"from", "value"} for each of the messages, which are not changed.
 
-    "from" is "system", "human" or "gpt" for the roles system, user and assistant.
-    """
+    "from" is "system", "human" or "gpt" for the roles system, user and assistant."""
     ### BEGIN SOLUTION
     names = {"system": "system", "user": "human", "assistant": "gpt"}
     return {"conversations": [{"from": names[m["role"]], "value": m["content"]} for m in messages]}
@@ -732,7 +728,7 @@ long = max((m for chat in corpus if not reference.faults(m := as_messages(chat.t
 lengths = [len(encode_chat(tokenizer, chats.PLAIN_TEMPLATE, [message])) for message in long]
 for limit in (8192, 200, 100):
     left = len(truncate(long, lengths, limit))
-    print(f"the longest sound chat, {sum(lengths):,} tokens, keeps {left} of {len(long)} messages in a window of {limit:,}")
+    print(f"the longest sound chat, {sum(lengths)} tokens: {left} of {len(long)} messages fit into {limit:,} tokens")
 
 # %% [markdown]
 # *Think:* what would the right picture look like without the segments? Which loss would the first words of a chat get?
@@ -741,7 +737,7 @@ for limit in (8192, 200, 100):
 #
 # For LIMA (Zhou et al. 2023) a large model was tuned on a thousand carefully chosen examples, and kept up with models that had seen fifty times as many: what is in the set counts. Our filter looks for four things, in this order:
 #
-# - **language**: `english_odds`, from a naive Bayes classifier (`llmlabs.lab.languages`), is the logarithm of how much likelier English is than the best other language, averaged over the text's runs of three letters: 0 means equally likely. Below `limits["english"]` the reply is flagged; because a short text says little, the limit is $-0.2$, not 0;
+# - **language**: `english_odds`, from a naive Bayes classifier (`llmlabs.lab.languages`), is the logarithm of how much likelier English is than the best other language, averaged over the text's runs of three letters: 0 means equally likely. Below `limits["english"]` the reply is flagged; the odds of short texts scatter widely around 0, so the limit is $-0.2$, not 0;
 # - **repetition**: the *overlap*, the share of runs of five words that were there before in the reply, above `limits["overlap"]`. With $w$ words there are $n = w - 4$ runs; if $d$ of them are distinct, the overlap is $(n - d)/n$, and 0 if $w < 5$;
 # - **refusal**: the reply contains one of `REFUSALS` (phrases in small letters, with '), whether or not the reply has capitals, and ’ for ';
 # - **length**: fewer than `limits["words"]` words, or the last character is none of those that end a sentence or a piece of code: `` . ! ? " ” ) ` ``.
@@ -760,8 +756,7 @@ for limit in (8192, 200, 100):
 def overlap(reply: str) -> float:
     """Return the share of a reply's runs of five words that were in it before, 0.0 if there is no run.
 
-    Words are what stands between white space; capitals do not matter.
-    """
+    Words are what stands between white space; capitals do not matter."""
     ### BEGIN SOLUTION
     words = reply.lower().split()
     runs = [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
@@ -878,7 +873,7 @@ for row, (label, flag) in zip(test, pairs, strict=True):
 # Now everything in a row, on your own code: cut back to the last reply, check, remove what is there twice, filter, encode, mask, pack. Then the statistics that belong beside every data set. The *effective number of categories* is $e^{H}$, with $H = -\sum_c p_c \ln p_c$ and $p_c$ the share of category $c$: as many categories of equal size would be as mixed.
 
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-pipeline", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-taken, kept, seen, english_lost = Counter[str](), list[tuple[str, Any]](), set[str](), list[str]()
+taken, kept, seen, lost = Counter[str](), list[tuple[str, Any]](), set[str](), list[int]()
 with own_pieces(reference, globals()):
     for chat in corpus:
         messages = as_messages(chat.turns[: len(chat.turns) // 2 * 2])
@@ -886,15 +881,14 @@ with own_pieces(reference, globals()):
         flags = [flag for text in said for flag in quality_flags(text, english.margin(text, "en"), chats.LIMITS)]
         reasons = ["broken"] * bool(faults(messages)) + ["repeated"] * (str(messages) in seen) + flags
         taken[reasons[0] if reasons else "kept"] += 1
-        english_lost += [" ".join(said)] * (reasons[:1] == ["language"] and chat.language == "en")
+        lost += [len(" ".join(said).split())] * (reasons[:1] == ["language"] and chat.language == "en")
         kept += [] if reasons else [(chat.category, messages)]
         seen.add(str(messages))
     encoded = [encode_chat(tokenizer, tokenizer.chat_template, messages) for _, messages in kept]
     examples = [(ids, loss_labels(ids, [HEADER], 2)) for ids in encoded]
     filled = pack(examples, 512, 2)["segments"] > 0
 print(f"of {len(corpus):,} conversations:", dict(taken.most_common()))
-median = np.median([len(text.split()) for text in english_lost])
-print(f"{len(english_lost)} of those left out for their language are English, their replies have a median of {median:g} words")
+print(f"English, but left out as language: {len(lost)} (words in their replies: median {np.median(lost):g})")
 print(f"packed into {len(filled)} rows of 512 tokens: {filled.mean():.0%} is text")
 for name, value in chats.statistics(examples, [category for category, _ in kept]).items():
     print(f"{name:>31}: {value:,.2f}" if isinstance(value, float) else f"{name:>31}: {value:,}")
@@ -903,7 +897,7 @@ plotting.draw_before_and_after(before, after, "conversations", "Nearly half of t
 plt.show()
 
 # %% [markdown]
-# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words or names: too short for the rule on length, and too short to tell their language, so they went, right as they were. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
+# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words or names: too short for the rule on length, and too short to tell their language, so they went, right as they were. Only 371 conversations of the corpus are not in English, but 490 left as `language`: 145 English ones were taken for something else, most of them because a single word is all that their reply has. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
 #
 # And the model? Below, SmolLM2's loss on real replies of the training set, in **nats a token** (a loss of $\ln 2 \approx 0.69$ is one bit), for the same question written in six ways. Only the reply's own tokens count. The first token is shown apart, because it is the one that follows the header. The number after ± is one standard error of the difference, over the replies: there are 8 of them at `SCALE = "cpu"`.
 #
