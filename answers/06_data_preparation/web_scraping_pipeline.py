@@ -2099,6 +2099,108 @@ def may_fetch(rules, path):
     return max(matching)[1] if matching else True
 
 
+# %% exercise="scrape-robots" kind="wrong" name="an empty Crawl-delay breaks it" fails="scrape-robots-properties" says="could not convert string to float"
+def read_robots(text, agent):
+    groups, naming = [], False
+    for line in text.splitlines():
+        field, _, value = line.partition("#")[0].partition(":")
+        field, value = field.strip().lower(), value.strip()
+        if field == "user-agent":
+            if not naming:
+                groups.append(([], [], []))
+            naming = True
+            groups[-1][0].append(value.lower())
+        elif groups and field in ("allow", "disallow", "crawl-delay"):
+            naming = False
+            if field == "crawl-delay":
+                groups[-1][2].append(float(value))
+            elif value:
+                groups[-1][1].append((field == "allow", value))
+    mine = [group for group in groups if agent.lower() in group[0]]
+    mine = mine or [group for group in groups if "*" in group[0]]
+    rules = [rule for group in mine for rule in group[1]]
+    return rules, [0.0, *(delay for group in mine for delay in group[2])][-1]
+
+
+def may_fetch(rules, path):
+    matching = []
+    for allowed, pattern in rules:
+        wanted = re.escape(pattern).replace(r"\*", ".*")
+        if pattern.endswith("$"):
+            wanted = wanted[:-2] + "$"
+        if re.match(wanted, path):
+            matching.append((len(pattern), allowed))
+    return max(matching)[1] if matching else True
+
+
+# %% exercise="scrape-robots" kind="wrong" name="an empty Crawl-delay is 0" fails="scrape-robots-properties" says="at [1][1]: 3.0 expected, got 0.0; an empty Crawl-delay is left out"
+def read_robots(text, agent):
+    groups, naming = [], False
+    for line in text.splitlines():
+        field, _, value = line.partition("#")[0].partition(":")
+        field, value = field.strip().lower(), value.strip()
+        if field == "user-agent":
+            if not naming:
+                groups.append(([], [], []))
+            naming = True
+            groups[-1][0].append(value.lower())
+        elif groups and field in ("allow", "disallow", "crawl-delay"):
+            naming = False
+            if field == "crawl-delay":
+                groups[-1][2].append(float(value or 0))
+            elif value:
+                groups[-1][1].append((field == "allow", value))
+    mine = [group for group in groups if agent.lower() in group[0]]
+    mine = mine or [group for group in groups if "*" in group[0]]
+    rules = [rule for group in mine for rule in group[1]]
+    return rules, [0.0, *(delay for group in mine for delay in group[2])][-1]
+
+
+def may_fetch(rules, path):
+    matching = []
+    for allowed, pattern in rules:
+        wanted = re.escape(pattern).replace(r"\*", ".*")
+        if pattern.endswith("$"):
+            wanted = wanted[:-2] + "$"
+        if re.match(wanted, path):
+            matching.append((len(pattern), allowed))
+    return max(matching)[1] if matching else True
+
+
+# %% exercise="scrape-robots" kind="wrong" name="an empty Crawl-delay is no rule" fails="scrape-robots-properties" says="a User-agent after it begins a group"
+def read_robots(text, agent):
+    groups, naming = [], False
+    for line in text.splitlines():
+        field, _, value = line.partition("#")[0].partition(":")
+        field, value = field.strip().lower(), value.strip()
+        if field == "user-agent":
+            if not naming:
+                groups.append(([], [], []))
+            naming = True
+            groups[-1][0].append(value.lower())
+        elif groups and field in ("allow", "disallow", "crawl-delay") and (value or field != "crawl-delay"):
+            naming = False
+            if field == "crawl-delay":
+                groups[-1][2].append(float(value))
+            elif value:
+                groups[-1][1].append((field == "allow", value))
+    mine = [group for group in groups if agent.lower() in group[0]]
+    mine = mine or [group for group in groups if "*" in group[0]]
+    rules = [rule for group in mine for rule in group[1]]
+    return rules, [0.0, *(delay for group in mine for delay in group[2])][-1]
+
+
+def may_fetch(rules, path):
+    matching = []
+    for allowed, pattern in rules:
+        wanted = re.escape(pattern).replace(r"\*", ".*")
+        if pattern.endswith("$"):
+            wanted = wanted[:-2] + "$"
+        if re.match(wanted, path):
+            matching.append((len(pattern), allowed))
+    return max(matching)[1] if matching else True
+
+
 # %% exercise="scrape-robots" kind="right" name="two passes, a matcher that walks and prints"
 def read_robots(text, agent):
     lines = []
@@ -2117,7 +2219,7 @@ def read_robots(text, agent):
                 current = (current or same) if before == "user-agent" else same
                 found = found or same
             elif current and field == "crawl-delay":
-                delay = float(value)
+                delay = float(value or delay)
             elif current and value:
                 rules.append((field == "allow", value))
             before = field
@@ -2165,7 +2267,8 @@ def read_robots(text, agent):
                         book[2] = True
             case "crawl-delay":
                 for book in open_for:
-                    book[1] = float(value)
+                    if value:
+                        book[1] = float(value)
             case "allow" | "disallow":
                 for book in open_for:
                     if value:

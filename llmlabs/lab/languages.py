@@ -44,8 +44,8 @@ class LanguageIdentifier:
     def margin(self, text: str, language: str) -> float:
         """How much likelier a trigram of the text is in this language than in the best other one, as a log-ratio.
 
-        Above 0 where this language is the likeliest. Names, numbers and single words give margins near 0 that mean
-        little.
+        Above 0 where this language is the likeliest. The shorter a text, the wider the margins scatter: those of names,
+        numbers and single words mean little.
         """
         scores = self.scores(text)
         return scores.pop(language) - max(scores.values())

@@ -168,7 +168,7 @@ def stages(rows: Mapping[str, Sequence[Mapping[str, Any]]], memory: Mapping[str,
     axes[0].barh(list(rows), [len(part) for part in rows.values()])
     axes[0].set(title="What is left after each stage", xlabel="rows")
     axes[1].barh(list(memory), [100 * share for share in memory.values()], color="C1")
-    axes[1].set(title="Copies make a memory look skilful", xlabel="prices right to 1 % (%)")
+    axes[1].set(title="Copies make a memory look skilful", xlabel="share of prices within 1 % (%)")
     for ax in axes:
         ax.invert_yaxis()
     plt.show()

@@ -138,9 +138,10 @@ def draw_packed(positions: NDArray[np.int64], segments: NDArray[np.int64], mask:
         positions, segments: of shape (rows, n); where a segment is 0 there is padding, which stays white.
         mask: of shape (n, n), True at [i, j] if position i may look at j.
     """
-    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[2, 1])
-    left.imshow(np.where(segments == 0, np.nan, positions), aspect="auto", interpolation="nearest")
-    left.set(title="Positions (colour) start again in each chat", xlabel="token of the row", ylabel="row")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[2, 1])
+    image = left.imshow(np.where(segments == 0, np.nan, positions), aspect="auto", interpolation="nearest")
+    figure.colorbar(image, ax=left, label="position in its chat (tokens)")
+    left.set(title="Positions start again in each chat (white: padding)", xlabel="token of the row", ylabel="row")
     right.imshow(mask, cmap="Blues", interpolation="nearest")
     right.set(title="Row 0: own chat only", xlabel="position looked at", ylabel="position looking")
     for ax in (left, right):

@@ -54,7 +54,7 @@ print(f"{len(corpus):,} conversations; languages: {dict(Counter(chat.language fo
 # - **Alpaca** (Taori et al. 2023): one row is one exchange, with `instruction`, an optional `input` that the instruction is about, and `output`. Many files add `system`. There is no place for a second question.
 # - **ShareGPT** (the format in which Vicuna's conversations were kept, Chiang et al. 2023): `{"conversations": [{"from": "human", "value": ...}, {"from": "gpt", ...}]}`. Any number of turns, but every tool wrote its own names for who speaks. `SHAREGPT_ROLES` maps the known ones; a name that is not in it must not pass silently, or the model is trained on the wrong speaker.
 #
-# **By hand.** The row `{"instruction": "Translate.", "input": "Haus", "output": "house"}` becomes a user message `"Translate.\n\nHaus"` and an assistant message `"house"`: instruction, one empty line, input. Back again it is `{"instruction": "Translate.\n\nHaus", "input": "", "output": "house", "system": ""}`: nobody can tell where the instruction ended. So messages survive the round trip unchanged; Alpaca rows with an input do not. Convert *from* Alpaca once, and keep messages.
+# **By hand.** The row `{"instruction": "Translate.", "input": "Haus", "output": "house"}` becomes a user message `"Translate.\n\nHaus"` and an assistant message `"house"`: instruction, one empty line, input. Back again it is `{"instruction": "Translate.\n\nHaus", "input": "", "output": "house", "system": ""}`: nobody can tell where the instruction ended. So the messages of one exchange survive the round trip unchanged (but for an empty system message, which is lost); Alpaca rows with an input do not. Convert *from* Alpaca once, and keep messages.
 #
 # <details><summary>Hint 1</summary><code>row.get("input")</code> is None where the key is missing and "" where it is empty; both are false.</details>
 # <details><summary>Hint 2</summary>For the way back, look at the roles alone: <code>[m["role"] for m in messages]</code> must be one of two lists. For ShareGPT's way back only three names are needed: the first one of each role.</details>
@@ -65,8 +65,7 @@ def alpaca_to_messages(row: dict[str, str]) -> list[dict[str, str]]:
     """Return the messages of an Alpaca row, with the keys "role" and "content" only: system, if any, user, assistant.
 
     The row has "instruction" and "output"; "input" and "system" may be missing or empty: no input, no system message. With an
-    input, the user's content is the instruction, an empty line, the input. Nothing is stripped; row is not changed.
-    """
+    input, the user's content is the instruction, an empty line, the input. Nothing is stripped; row is not changed."""
     ### BEGIN SOLUTION
     content = row["instruction"] + ("\n\n" + row["input"] if row.get("input") else "")
     system = [{"role": "system", "content": row["system"]}] if row.get("system") else []
@@ -78,8 +77,7 @@ def messages_to_alpaca(messages: list[dict[str, str]]) -> dict[str, str]:
     """Return the Alpaca row of one exchange, with the keys "instruction", "input" (always ""), "output" and "system".
 
     The messages are user and assistant, with system before them or not ("system" is "" then). Other roles, or others in order
-    or number, raise a ValueError: Alpaca has no room for more turns.
-    """
+    or number, raise a ValueError: Alpaca has no room for more turns."""
     ### BEGIN SOLUTION
     roles = [message["role"] for message in messages]
     if roles not in (["user", "assistant"], ["system", "user", "assistant"]):
@@ -93,8 +91,7 @@ def sharegpt_to_messages(row: dict[str, Any]) -> list[dict[str, str]]:
     """Return the messages, keys "role" and "content" only, of the entries of row["conversations"], in order.
 
     An entry has "from", which SHAREGPT_ROLES maps to the role, and "value", the content; other keys are dropped. A name that
-    SHAREGPT_ROLES does not have raises a ValueError whose text holds the name. row is not changed.
-    """
+    SHAREGPT_ROLES does not have raises a ValueError whose text holds the name. row is not changed."""
     ### BEGIN SOLUTION
     if unknown := [entry["from"] for entry in row["conversations"] if entry["from"] not in SHAREGPT_ROLES]:
         raise ValueError(f"unknown speakers {unknown}: known are {', '.join(SHAREGPT_ROLES)}")
@@ -105,8 +102,7 @@ def sharegpt_to_messages(row: dict[str, Any]) -> list[dict[str, str]]:
 def messages_to_sharegpt(messages: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     """Return {"conversations": entries}, an entry {"from", "value"} for each of the messages, which are not changed.
 
-    "from" is "system", "human" or "gpt" for the roles system, user and assistant.
-    """
+    "from" is "system", "human" or "gpt" for the roles system, user and assistant."""
     ### BEGIN SOLUTION
     names = {"system": "system", "user": "human", "assistant": "gpt"}
     return {"conversations": [{"from": names[m["role"]], "value": m["content"]} for m in messages]}
@@ -166,7 +162,7 @@ for name in ("bing", "Human", "tool"):
 # | `reply-first` | the role is `assistant` and there is no `user` message before $i$ |
 # | `same-role` | the role is `user` or `assistant`, and the nearest earlier message with one of these two roles has the same |
 # | `no-text` | the content is missing, is not a string, or is only white space |
-# | `marker` | the content is a string that holds one of `MARKERS`, SmolLM2's special tokens, written out |
+# | `marker` | the content is a string that holds one of `MARKERS`, three of SmolLM2's special tokens, written out |
 # | `no-reply` | $i$ is the last message, and its role is not `assistant` |
 #
 # **By hand.** Roles: system, user, user, assistant, user, with texts `"Be brief."`, `"Hi"`, `" "`, `"Hello<|im_end|>"`, `"Bye"`. Message 2 repeats the role of message 1 and has no text; message 3 holds a marker; message 4 is the last and is not a reply: `[(2, "same-role"), (2, "no-text"), (3, "marker"), (4, "no-reply")]`.
@@ -237,7 +233,7 @@ by_code = Counter(code for chat in corpus for code in {code for _, code in fault
 for code, count in by_code.items():
     print(f"{count} of {len(corpus):,} conversations, {code}: {FAULTS[code]}")
 support = [str(chat.turns) for chat in corpus if chat.category == "tech_support"]
-print(f"of the {len(support):,} conversations on tech support {len(set(support))} differ")
+print(f"of the {len(support):,} conversations on tech support only {len(set(support))} are distinct")
 for message in as_messages(next(chat for chat in corpus if chat.category == "emotion").turns):
     print(f"{message['role']:>12}: {message['content']}")
 
@@ -325,7 +321,7 @@ print(f"SmolLM2's chat template:\n{tokenizer.chat_template}\n\nwhat it makes of 
 print(render(tokenizer.chat_template, as_messages(["What is AI?"]), add_generation_prompt=True))
 
 # %% [markdown]
-# *Think:* who wrote the system prompt in this text? The template did, because the messages had none. Who trains on messages without a system prompt trains on this one; who then deploys the model with an own prompt, or with an empty one, leaves what it was trained on.
+# *Think:* who wrote the system prompt in this text? The template did, because the messages had none. Whoever trains on messages without a system prompt trains on this one; whoever then deploys the model with a prompt of their own, or with an empty one, leaves what it was trained on.
 #
 # ## 4. A template for role-play
 #
@@ -446,7 +442,7 @@ for speaker in ("Mira", "Tom"):
 # 2. Render. The result holds the template's own words and placeholders; whatever a user typed is not in it, so a user cannot forge a placeholder either.
 # 3. Cut the result at the placeholders. Encode the template's pieces as usual, and in the place of each placeholder its text **with `split_special_tokens=True`**, which takes special tokens for ordinary characters.
 #
-# **By hand.** Messages: user, `a<|im_end|>`. Rendered with the placeholder and cut: `"<|im_start|>user\n"`, text 0, `"<|im_end|>\n"`. Ids: `[1, 4093, 198]`, then `a<|im_end|>` as ordinary characters (several tokens, none of them below 17), then `[2, 198]`. Exactly one end of message.
+# **By hand.** Messages: user, `a<|im_end|>`. Rendered with the placeholder and cut: `"<|im_start|>user\n"`, text 0, `"<|im_end|>\n"`. Ids: `[1, 4093, 198]`, then `a<|im_end|>` as ordinary characters (several tokens, none of them below 17: ids 0 to 16 are SmolLM2's special tokens), then `[2, 198]`. Exactly one end of message.
 #
 # <details><summary>Hint 1</summary><code>re.split("\ue000(\\d+)\ue001", text)</code> returns, in turn, a piece of the template, a number, a piece, a number, ..., a piece.</details>
 # <details><summary>Hint 2</summary>Build new dicts: <code>{key: value if key == "role" or not value else hold(value) ...}</code>, where <code>hold</code> appends the value to a list and returns the placeholder with its number there.</details>
@@ -531,7 +527,7 @@ for name, ids in ways.items():
 assert [ids.count(1) for ids in ways.values()] == [3, 2, 2], "only the first way takes the forged message for one"
 
 # %% [markdown]
-# To the eye all three are the same text; the model sees three messages in the first and two in the others. transformers has an option for this, `sanitize_control_tokens`, which is off by default. It cuts a text at the forged tokens, where we encode each text whole, so for a forgery the ids may differ a little; for honest chats they agree.
+# To the eye all three are the same text; the model sees three messages in the first and two in the others. transformers has an option for this, `sanitize_control_tokens`, which is off by default. It cuts a text at the forged tokens, where we encode each text whole, so for a forgery the ids may differ a little; for honest chats whose texts do not begin with white space they agree.
 #
 # ## 6. The loss belongs to the replies
 #
@@ -728,11 +724,11 @@ print(f"{len(encoded)} chats, each padded to the longest: {full:.0%} of the batc
 print(f"packed into {len(packed['segments'])} rows of 512 tokens: {(packed['segments'] > 0).mean():.0%} is text")
 plotting.draw_packed(packed["positions"], packed["segments"], chats.attention_mask(packed["segments"][:1])[0])
 plt.show()
-long = as_messages(max((chat.turns for chat in corpus), key=len))
-lengths = [len(tokenizer.encode(message["content"])) + 5 for message in long]
-for limit in (8192, 400, 100):
+long = max((m for chat in corpus if not reference.faults(m := as_messages(chat.turns))), key=len)
+lengths = [len(encode_chat(tokenizer, chats.PLAIN_TEMPLATE, [message])) for message in long]
+for limit in (8192, 200, 100):
     left = len(truncate(long, lengths, limit))
-    print(f"the longest chat, {sum(lengths):,} tokens, keeps {left} of {len(long)} messages in a window of {limit:,}")
+    print(f"the longest sound chat, {sum(lengths)} tokens: {left} of {len(long)} messages fit into {limit:,} tokens")
 
 # %% [markdown]
 # *Think:* what would the right picture look like without the segments? Which loss would the first words of a chat get?
@@ -741,7 +737,7 @@ for limit in (8192, 400, 100):
 #
 # For LIMA (Zhou et al. 2023) a large model was tuned on a thousand carefully chosen examples, and kept up with models that had seen fifty times as many: what is in the set counts. Our filter looks for four things, in this order:
 #
-# - **language**: `english_odds`, from a naive Bayes classifier over runs of three letters (`llmlabs.lab.languages`), is how much likelier English is than the best other language; below `limits["english"]` the reply is flagged;
+# - **language**: `english_odds`, from a naive Bayes classifier (`llmlabs.lab.languages`), is the logarithm of how much likelier English is than the best other language, averaged over the text's runs of three letters: 0 means equally likely. Below `limits["english"]` the reply is flagged; the odds of short texts scatter widely around 0, so the limit is $-0.2$, not 0;
 # - **repetition**: the *overlap*, the share of runs of five words that were there before in the reply, above `limits["overlap"]`. With $w$ words there are $n = w - 4$ runs; if $d$ of them are distinct, the overlap is $(n - d)/n$, and 0 if $w < 5$;
 # - **refusal**: the reply contains one of `REFUSALS` (phrases in small letters, with '), whether or not the reply has capitals, and ’ for ';
 # - **length**: fewer than `limits["words"]` words, or the last character is none of those that end a sentence or a piece of code: `` . ! ? " ” ) ` ``.
@@ -760,8 +756,7 @@ for limit in (8192, 400, 100):
 def overlap(reply: str) -> float:
     """Return the share of a reply's runs of five words that were in it before, 0.0 if there is no run.
 
-    Words are what stands between white space; capitals do not matter.
-    """
+    Words are what stands between white space; capitals do not matter."""
     ### BEGIN SOLUTION
     words = reply.lower().split()
     runs = [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
@@ -774,7 +769,7 @@ def quality_flags(reply: str, english_odds: float, limits: dict[str, float]) -> 
 
     Args:
         reply: the text; white space at its end does not matter. Use reference.overlap(reply).
-        english_odds: how much likelier English is than the best other language, as a log-ratio.
+        english_odds: the logarithm of how much likelier English is than the best other language, a mean over runs of letters.
         limits: flagged are odds below "english", an overlap above "overlap", fewer words than "words"; and for its length
             also a reply whose last character is none of . ! ? " ” ) ` . Refusals are found in any case, with ’ as '.
     """
@@ -875,10 +870,10 @@ for row, (label, flag) in zip(test, pairs, strict=True):
 #
 # ## 9. From a corpus to a training set, and what a format is worth
 #
-# Now everything in a row, on your own code: cut back to the last reply, check, remove what is there twice, filter, encode, mask, pack. Then the statistics that belong beside every data set.
+# Now everything in a row, on your own code: cut back to the last reply, check, remove what is there twice, filter, encode, mask, pack. Then the statistics that belong beside every data set. The *effective number of categories* is $e^{H}$, with $H = -\sum_c p_c \ln p_c$ and $p_c$ the share of category $c$: as many categories of equal size would be as mixed.
 
 # %% nbgrader={"grade": false, "grade_id": "chat-templates-pipeline", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-taken, kept, seen = Counter[str](), list[tuple[str, Any]](), set[str]()
+taken, kept, seen, lost = Counter[str](), list[tuple[str, Any]](), set[str](), list[int]()
 with own_pieces(reference, globals()):
     for chat in corpus:
         messages = as_messages(chat.turns[: len(chat.turns) // 2 * 2])
@@ -886,11 +881,15 @@ with own_pieces(reference, globals()):
         flags = [flag for text in said for flag in quality_flags(text, english.margin(text, "en"), chats.LIMITS)]
         reasons = ["broken"] * bool(faults(messages)) + ["repeated"] * (str(messages) in seen) + flags
         taken[reasons[0] if reasons else "kept"] += 1
+        lost += [len(" ".join(said).split())] * (reasons[:1] == ["language"] and chat.language == "en")
         kept += [] if reasons else [(chat.category, messages)]
         seen.add(str(messages))
     encoded = [encode_chat(tokenizer, tokenizer.chat_template, messages) for _, messages in kept]
     examples = [(ids, loss_labels(ids, [HEADER], 2)) for ids in encoded]
+    filled = pack(examples, 512, 2)["segments"] > 0
 print(f"of {len(corpus):,} conversations:", dict(taken.most_common()))
+print(f"English, but left out as language: {len(lost)} (words in their replies: median {np.median(lost):g})")
+print(f"packed into {len(filled)} rows of 512 tokens: {filled.mean():.0%} is text")
 for name, value in chats.statistics(examples, [category for category, _ in kept]).items():
     print(f"{name:>31}: {value:,.2f}" if isinstance(value, float) else f"{name:>31}: {value:,}")
 before, after = Counter(chat.category for chat in corpus), Counter(category for category, _ in kept)
@@ -898,9 +897,9 @@ plotting.draw_before_and_after(before, after, "conversations", "Nearly half of t
 plt.show()
 
 # %% [markdown]
-# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words or names: too short for the rule on length, and too short to tell their language, so they went, right as they were. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
+# Look at trivia in the picture: hundreds before, hardly any after. The answers there are single words or names: too short for the rule on length, and too short to tell their language, so they went, right as they were. Only 371 conversations of the corpus are not in English, but 490 left as `language`: 145 English ones were taken for something else, most of them because a single word is all that their reply has. Every filter changes what a data set is *about*; compare its composition before and after, and ask whom the filter is unfair to.
 #
-# And the model? Below, SmolLM2's loss on real replies of the training set, in **nats a token** (a loss of $\ln 2 \approx 0.69$ is one bit), for the same question written in six ways. Only the reply's own tokens count. The first token is shown apart, because it is the one that follows the header. The number after ± is one standard error of the difference, over the replies.
+# And the model? Below, SmolLM2's loss on real replies of the training set, in **nats a token** (a loss of $\ln 2 \approx 0.69$ is one bit), for the same question written in six ways. Only the reply's own tokens count. The first token is shown apart, because it is the one that follows the header. The number after ± is one standard error of the difference, over the replies: there are 8 of them at `SCALE = "cpu"`.
 #
 # Then packing is put to the test: in a packed row, each chat must get the loss that it gets alone.
 
@@ -912,8 +911,9 @@ for name, prompt in chats.PROMPTS.items():
     each = chats.reply_losses(model, tokenizer, prompt, asked)
     nats[name] = np.array([losses.mean() for losses in each])
     more, first = nats[name] - nats[own], np.mean([losses[0] for losses in each])
-    error = more.std() / len(more) ** 0.5
-    print(f"{name:>27}: {nats[name].mean():.2f} nats, {more.mean():+.2f} ± {error:.2f}; first token {first:.1f}")
+    rest, error = np.mean([losses[1:].mean() for losses in each]), more.std(ddof=1) / len(more) ** 0.5
+    print(f"{name:>27}: {nats[name].mean():.2f} nats, {more.mean():+.2f} ± {error:.2f}", end="; ")
+    print(f"first token {first:.1f}, the others {rest:.2f}")
 assert (nats["header without its line end"] - nats[own]).mean() > 0.5, "expected half a nat and more"
 packed = pack([example for example in examples if len(example[0]) < 100][:3], 200, 2)
 for name, losses in (found := chats.packed_losses(model, packed)).items():
@@ -933,4 +933,4 @@ for name, losses in (found := chats.packed_losses(model, packed)).items():
 #
 # **Read on.** Taori et al. 2023, *Stanford Alpaca*. Chiang et al. 2023, *Vicuna* (conversations from ShareGPT). Hugging Face, *Chat templates*, in the documentation of transformers. Zhou et al. 2023, *LIMA: Less Is More for Alignment*. Ben Allal et al. 2025, *SmolLM2* (section on post-training). Krell et al. 2021, *Efficient Sequence Packing without Cross-contamination*. Wilson 1927, *Probable Inference, the Law of Succession, and Statistical Inference*. Dunning 1994, *Statistical Identification of Language*. Wallace et al. 2024, *The Instruction Hierarchy* (why a forged system prompt is worth forging).
 #
-# **Stretch goals.** (1) Put `{% generation %}` into your role-play template, and compare transformers' mask with `loss_labels` for the headers of one speaker. (2) Label fifty replies yourself by the guide, without looking, and compute Cohen's kappa with the reader. (3) Replace first fit by first fit on chats sorted by length, and see how full the rows get. (4) Train SmolLM2 for some steps with and without the mask on the questions, and compare what it says (the section on supervised fine-tuning has the tools).
+# **Stretch goals.** (1) Put `{% generation %}` into your role-play template, and compare transformers' mask with `loss_labels` for the headers of one speaker. (2) Label fifty replies yourself by the guide, without looking, and compute Cohen's kappa with the reader. (3) Replace first fit by first fit on chats sorted by length, longest first, and see how full the rows get. (4) Train SmolLM2 for some steps with and without the mask on the questions, and compare what it says (the section on supervised fine-tuning has the tools).

@@ -23,8 +23,7 @@ def alpaca_to_messages(row: dict[str, str]) -> list[dict[str, str]]:
     """Return the messages of an Alpaca row, with the keys "role" and "content" only: system, if any, user, assistant.
 
     The row has "instruction" and "output"; "input" and "system" may be missing or empty: no input, no system message. With an
-    input, the user's content is the instruction, an empty line, the input. Nothing is stripped; row is not changed.
-    """
+    input, the user's content is the instruction, an empty line, the input. Nothing is stripped; row is not changed."""
     content = row["instruction"] + ("\n\n" + row["input"] if row.get("input") else "")
     system = [{"role": "system", "content": row["system"]}] if row.get("system") else []
     return [*system, {"role": "user", "content": content}, {"role": "assistant", "content": row["output"]}]
@@ -34,8 +33,7 @@ def messages_to_alpaca(messages: list[dict[str, str]]) -> dict[str, str]:
     """Return the Alpaca row of one exchange, with the keys "instruction", "input" (always ""), "output" and "system".
 
     The messages are user and assistant, with system before them or not ("system" is "" then). Other roles, or others in order
-    or number, raise a ValueError: Alpaca has no room for more turns.
-    """
+    or number, raise a ValueError: Alpaca has no room for more turns."""
     roles = [message["role"] for message in messages]
     if roles not in (["user", "assistant"], ["system", "user", "assistant"]):
         raise ValueError(f"an Alpaca row holds [system,] user, assistant; these roles do not fit: {roles}")
@@ -47,8 +45,7 @@ def sharegpt_to_messages(row: dict[str, Any]) -> list[dict[str, str]]:
     """Return the messages, keys "role" and "content" only, of the entries of row["conversations"], in order.
 
     An entry has "from", which SHAREGPT_ROLES maps to the role, and "value", the content; other keys are dropped. A name that
-    SHAREGPT_ROLES does not have raises a ValueError whose text holds the name. row is not changed.
-    """
+    SHAREGPT_ROLES does not have raises a ValueError whose text holds the name. row is not changed."""
     if unknown := [entry["from"] for entry in row["conversations"] if entry["from"] not in SHAREGPT_ROLES]:
         raise ValueError(f"unknown speakers {unknown}: known are {', '.join(SHAREGPT_ROLES)}")
     return [{"role": SHAREGPT_ROLES[entry["from"]], "content": entry["value"]} for entry in row["conversations"]]
@@ -57,8 +54,7 @@ def sharegpt_to_messages(row: dict[str, Any]) -> list[dict[str, str]]:
 def messages_to_sharegpt(messages: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     """Return {"conversations": entries}, an entry {"from", "value"} for each of the messages, which are not changed.
 
-    "from" is "system", "human" or "gpt" for the roles system, user and assistant.
-    """
+    "from" is "system", "human" or "gpt" for the roles system, user and assistant."""
     names = {"system": "system", "user": "human", "assistant": "gpt"}
     return {"conversations": [{"from": names[m["role"]], "value": m["content"]} for m in messages]}
 
@@ -232,8 +228,7 @@ def pack(examples: list[tuple[list[int], list[int]]], size: int, pad: int) -> di
 def overlap(reply: str) -> float:
     """Return the share of a reply's runs of five words that were in it before, 0.0 if there is no run.
 
-    Words are what stands between white space; capitals do not matter.
-    """
+    Words are what stands between white space; capitals do not matter."""
     words = reply.lower().split()
     runs = [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
     return (len(runs) - len(set(runs))) / len(runs) if runs else 0.0
@@ -244,7 +239,7 @@ def quality_flags(reply: str, english_odds: float, limits: dict[str, float]) -> 
 
     Args:
         reply: the text; white space at its end does not matter. Use overlap(reply).
-        english_odds: how much likelier English is than the best other language, as a log-ratio.
+        english_odds: the logarithm of how much likelier English is than the best other language, a mean over runs of letters.
         limits: flagged are odds below "english", an overlap above "overlap", fewer words than "words"; and for its length
             also a reply whose last character is none of . ! ? " ” ) ` . Refusals are found in any case, with ’ as '.
     """

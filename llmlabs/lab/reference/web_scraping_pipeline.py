@@ -60,8 +60,7 @@ def page_links(html: str, url: str) -> list[str]:
 
     They are those of every <a href> inside <main>, in order, each once. Left out: links whose rel says nofollow, and
     links to another host or port (mailto: has none). Removed: the fragment (#...) and every parameter that starts with
-    utm_; the other parameters stay as they are and in order.
-    """
+    utm_; the other parameters stay as they are and in order."""
     found = []
     for tag in BeautifulSoup(html, "lxml").select("main a[href]"):
         link = urlsplit(urljoin(url, str(tag["href"])))
@@ -80,8 +79,8 @@ def read_robots(text: str, agent: str) -> tuple[list[tuple[bool, str]], float]:
     the crawler's name, is compared with the whole value of User-agent.
 
     Returns:
-        (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order, those without
-        a pattern left out; and the seconds of their last Crawl-delay, 0.0 if there is none.
+        (rules, delay): (allowed, pattern) for each Allow and Disallow of the groups that apply, in order; and the seconds of
+        their last Crawl-delay, 0.0 if there is none. Empty ones of the three are left out; any other delay is a number.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
     agents: list[str] = []
@@ -98,7 +97,7 @@ def read_robots(text: str, agent: str) -> tuple[list[tuple[bool, str]], float]:
             for name in agents:
                 groups[name].append((field, value))
     mine = groups.get(agent.lower(), groups.get("*", []))
-    delays = [float(value) for field, value in mine if field == "crawl-delay"]
+    delays = [float(value) for field, value in mine if field == "crawl-delay" and value]
     return [(field == "allow", value) for field, value in mine if field != "crawl-delay" and value], [0.0, *delays][-1]
 
 
@@ -136,8 +135,7 @@ def retry_delay(
 
     status: of the answer; None if there was none in time. Give up at once if it is not one that passes by itself.
     failures: how often in a row this page has failed, at least 1; from `most` on, give up. asked: the seconds that the
-    server asked for (Retry-After), or None. u: a random number from [0, 1). base, cap: seconds, see the formula.
-    """
+    server asked for (Retry-After), or None. u: a random number from [0, 1). base, cap: seconds, see the formula."""
     if status not in (None, 408, 429, 500, 502, 503, 504) or failures >= most:
         return None
     return max(u * min(cap, base * 2 ** (failures - 1)), asked or 0.0)
@@ -174,15 +172,14 @@ class ListingSpider(scrapy.Spider):
 def read_journal(data: bytes) -> tuple[dict[str, dict], int]:
     """Read a journal: data, maybe empty, are lines of JSON, one page (a dict with a "url") each; the last may be torn.
 
-    Return (pages, whole): the pages by url, of several with one url the last; and the number of bytes of whole lines.
-    """
+    Return (pages, whole): the pages by url, of several with one url the last; and the number of bytes of whole lines."""
     whole = data.rfind(b"\n") + 1
     pages = [json.loads(line) for line in data.split(b"\n")[:-1]]
     return {page["url"]: page for page in pages}, whole
 
 
 def to_number(text: str) -> float:
-    """Return the first number of a text by the rule above: "1.250,5 m²" -> 1250.5. No digit: ValueError."""
+    """Return the first number of a text by the rule above (hard spaces, too): "1.250,5 m²" -> 1250.5. No digit: ValueError."""
     found = re.search(r"\d[\d.,\s]*", text)
     if not found:
         raise ValueError(f"no number in {text!r}")
@@ -229,8 +226,7 @@ def validate_rows(rows: list[dict]) -> tuple[list[dict], list[dict]]:
 
     Return (good, quarantine), both in order. For each sound row a dict of the fields of Listing: price, area, rooms as
     numbers, listed as datetime.date. For each other row {"row": it, "reasons": {field: message}} with an entry for each
-    field that is wrong or whose key is missing; if only price / area is wrong, the field is "row".
-    """
+    field that is wrong or whose key is missing; if only price / area is wrong, the field is "row"."""
     good, quarantine = [], []
     for row in rows:
         try:
@@ -254,8 +250,7 @@ def shingles(text: str, k: int = 3) -> set[str]:
 def minhash(items: set[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the signature, uint64 of shape (m,), of a set of items (shingles, at least one), see the formula.
 
-    a, b: uint64 of shape (m,), below 2**31. h is the first four bytes of SHA-1 of an item in UTF-8, little-endian.
-    """
+    a, b: uint64 of shape (m,), below 2**31. h is the first four bytes of SHA-1 of an item in UTF-8, little-endian."""
     starts = (hashlib.sha1(item.encode()).digest()[:4] for item in items)
     h = np.array([int.from_bytes(start, "little") for start in starts], dtype=np.uint64)
     shuffled = (a[:, None] * h + b[:, None]) % (2**61 - 1)
@@ -265,9 +260,9 @@ def minhash(items: set[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def find_duplicates(texts: list[str], a: np.ndarray, b: np.ndarray, threshold: float) -> list[tuple[str, int] | None]:
     """Say of each of the texts, which come in order of preference, whether it repeats an earlier one.
 
-    Signatures are minhash(shingles(text), a, b). Of each text return: ("exact", i) if text i, the first of this kind, has
-    the same words in the same order; else ("near", i) if its signature agrees with that of text i in at least the share
-    threshold, where i is, of the texts that stay, the one that agrees most (of equal ones the first); else None: it stays.
+    Signatures are minhash(shingles(text), a, b). Of each text return ("exact", i) if earlier texts, staying or not, have the
+    same words in the same order, i the first of them; else ("near", i) if its signature agrees with that of text i in at
+    least the share threshold, i being the one that agrees most of those that stay (of equals the first); else None: it stays.
     """
     first: dict[str, int] = {}
     kept: list[tuple[int, np.ndarray]] = []
