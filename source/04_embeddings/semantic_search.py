@@ -49,7 +49,7 @@ data, encoder = bank_documents(), minilm.MiniLM()
 print(f"{len(data.ids)} documents in {len(set(data.categories))} categories, {data.internal.sum()} for employees only")
 print(f"{len(data.questions)} questions, with {np.mean([*map(len, data.relevant)]):.1f} relevant documents on average")
 print("\nQuestion 30:", data.questions[30])
-print("Relevant (CLI is the bank's word for a credit limit increase):", *(data.titles[i] for i in sorted(data.relevant[30])), sep="\n- ")
+print("Relevant (CLI: credit limit increase):", *(data.titles[i] for i in sorted(data.relevant[30])), sep="\n- ")
 
 # %% [markdown]
 # ## 1. From tokens to one vector a text
