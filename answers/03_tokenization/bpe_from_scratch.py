@@ -1441,7 +1441,7 @@ def decode_stream(ids, tokens):
     return shown
 
 
-# %% exercise="bpe-decode" kind="wrong" name="after a broken byte the stream shows nothing until the last token" fails="bpe-decode-example" says="held back only while a character can be finished?"
+# %% exercise="bpe-decode" kind="wrong" name="after a broken byte the stream shows nothing until the last token" fails="bpe-decode-example" says="held back only as long as needed?"
 def vocabulary(merges):
     tokens = {byte: bytes([byte]) for byte in range(256)}
     for (left, right), new_id in merges.items():

@@ -210,7 +210,7 @@ def draw_map(
             x, y = places[np.flatnonzero(kinds == kind)].T
             label = kind.replace("_", " ")
             colour = [*COLOURS, "#999999"][number]
-            ax.scatter(x, y, s=14, linewidth=0, marker="os^Dv<>PX"[number], color=colour, label=label)
+            ax.scatter(x, y, s=12, linewidth=0, marker="os^Dv<>PX"[number], color=colour, label=label)
         ax.scatter(*places[list(ringed)].T, s=70, facecolor="none", edgecolor="black", linewidth=0.9)
         ax.scatter(*places[-1], s=200, marker="*", facecolor="black", edgecolor="white")
         ax.set(title=title, xticks=[], yticks=[])
@@ -234,7 +234,7 @@ def draw_price(figure: Figure, curves: Mapping[str, Sequence[tuple[int, float, f
         x, y = [price for _, price, _ in points], [worth for *_, worth in points]
         fill = "none" if len(points) == 1 else "full"
         (line,) = ax.semilogx(x, y, style, label=name, markersize=size, fillstyle=fill)
-        offset = (-4, 6) if style[0] == "^" else (5, -11)  # above the highest curve, below the others
+        offset = {"o": (5, -11), "s": (-9, -14)}.get(style[0], (-4, 6))  # each on its own side of the curves
         for knob, price, worth in points[::3] if len(points) > 1 else []:
             colour = line.get_color()
             ax.annotate(str(knob), (price, worth), offset, textcoords="offset points", fontsize=9, color=colour)

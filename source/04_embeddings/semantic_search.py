@@ -112,9 +112,7 @@ mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0,
 for dtype, kind, tolerance in ((np.float64, np.int64, 1e-12), (np.float32, np.bool_, 1e-5)):  # rounding of short sums
     states = (rng.normal(size=(5, 5, 3)) * np.where(mask, 1, 1000)[:, :, None]).astype(dtype)
     means = [row[kept > 0].mean(axis=0) if kept.any() else np.zeros(3) for row, kept in zip(states, mask, strict=True)]
-    why = (
-        f"{dtype.__name__} states, mask {mask.tolist()} of {kind.__name__}: padding counts? NaN without tokens? dtype?"
-    )
+    why = f"{dtype.__name__}, mask {mask.tolist()} of {kind.__name__}: padding counts? NaN without tokens? dtype?"
     close(unchanged(mean_pool, states, mask.astype(kind)), np.array(means, dtype), tolerance, tolerance, err_msg=why)
     for shape, size in (((4,), 5.0), ((6, 4), 1e-9), ((2, 3, 4), 1.0)):
         x = (rng.normal(size=shape) * size).astype(dtype)
@@ -498,13 +496,11 @@ def reciprocal_rank_fusion(rankings: list[list[int]], k: float = 60) -> list[tup
     """Join rankings by the places of their documents.
 
     Args:
-        rankings: lists of document ids, best first, perhaps none, perhaps of unequal length or empty; not changed. A
-            document need not be in all. An id of -1 is an empty place: no document, but the places after it keep their
-            numbers.
+        rankings: lists of document ids, best first; there may be none, some may be empty; not changed. A document need
+            not be in all. An id of -1 is an empty place: no document, but the places after it keep their numbers.
         k: the constant of the formula, at least 0.
 
-    Returned is (document, score) for every document of any ranking, highest score first, at equal scores the smaller id;
-    without any document an empty list.
+    Returned is a list of (document, score) of all documents, perhaps empty: highest score first, of equals the smaller id.
     """
     ### BEGIN SOLUTION
     scores: dict[int, float] = {}
@@ -906,17 +902,13 @@ for (name, family), share in echo.items():
     assert share > 0.5, "the arithmetic alone mostly returns one of its own words"
 retrieval.draw_analogies(plt.figure(figsize=(8, 3.2)), right)
 plt.show()
-for asked_for in ("man woman gentleman", "he himself she", "come came speak", "day days year", "good better bad"):
-    a, b, c = (common.index(word) for word in asked_for.split())
-    shown = [", ".join(common[i] for i in analogy(known, a, b, c, 3)) for known in models.values()]
-    print(f"{common[a]} : {common[b]} as {common[c]} : ?  Austen: {shown[0]}; MiniLM: {shown[1]}")
-a, b, c = (words.index(word) for word in ("man", "king", "woman"))
+for question in ("man woman gentleman", "he himself she", "come came speak", "day days year", "good better bad"):
+    print(word_vectors.three_answers(analogy, models, common, question))
 for exclude in (True, False):
-    shown = [words[i] for i in analogy(table, a, b, c, 3, exclude)]
-    print(f"man : king as woman : ?  MiniLM, a, b, c {'forbidden' if exclude else 'allowed'}:", ", ".join(shown))
+    print(word_vectors.three_answers(analogy, {"MiniLM, input layer": table}, words, "man king woman", exclude))
 
 # %% [markdown]
-# Look at the orange bars again. Without the custom, the word nearest to $b - a + c$ is in 86 to 100 % of the questions one of the question's own three words: the famous arithmetic is a small step from where one already stood, and forbidding three words leaves their nearest neighbours as the answer (Linzen 2016; Rogers et al. 2017). What remains is real but regular: forms of verbs, pairs of men and women in novels full of families. Comparatives are rare in six novels, and their answers poor; a model that has read the web does better. Whatever regularity a corpus has is learned, its prejudices too (Bolukbasi et al. 2016).
+# Look at the orange bars again. Without the custom, the word nearest to $b - a + c$ is in 86 to 100 % of the questions one of the question's own three words: the famous arithmetic is a small step from where one already stood, and forbidding three words leaves their nearest neighbours as the answer (Linzen 2016; Rogers et al. 2017). So it is with the legend: *queen* comes first if *man*, *king* and *woman* are forbidden, and is beaten by *king* if they are not. What remains is real but regular: forms of verbs, pairs of men and women in novels full of families. Comparatives are rare in six novels, and their answers poor; a model that has read the web does better. Whatever regularity a corpus has is learned, its prejudices too (Bolukbasi et al. 2016).
 #
 # ## Recap
 #
