@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from llmlabs.build.source import cells_hash, write_notebook
 from llmlabs.catalogue_table import up_to_date
 from llmlabs.errors import CourseError
 from llmlabs.learn import paths
+from llmlabs.notebook import grade_id, is_test
 
 Say = Callable[[str], None]
 
@@ -104,7 +106,7 @@ def drift(root: Path, jobs: int | None, say: Say) -> None:
 
 
 def notebooks(root: Path, jobs: int | None, say: Say) -> None:
-    """papermill executes every solution notebook, freshly built."""
+    """papermill executes every solution notebook, freshly built, with the hidden tests that students do not get."""
     sources = _sources(root)
     with tempfile.TemporaryDirectory(prefix="llmlabs-notebooks-") as name:
         folder = Path(name)
@@ -112,7 +114,7 @@ def notebooks(root: Path, jobs: int | None, say: Say) -> None:
         todo = []
         for source in sources:
             unexecuted = folder / "unexecuted" / f"{source.name}.ipynb"
-            write_notebook(made.solutions[source.name], unexecuted)
+            write_notebook(with_hidden_tests(made.solutions[source.name], source.notebook), unexecuted)
             todo.append((source.name, unexecuted, folder / "executed" / f"{source.name}.ipynb"))
         executions = execute_all(todo, jobs=jobs, done=lambda execution: say(describe(execution)))
     if failed := [f"{e.name}:\n{e.error}" for e in executions if e.error]:
@@ -131,10 +133,20 @@ def grades(root: Path, jobs: int | None, say: Say) -> None:
     """Through the engine that grades students: solution, blank release, wrong and right answers earn what is due."""
     from llmlabs.verify.verify import verify_lab
 
-    reports = [verify_lab(root, source, say, jobs=jobs) for source in _sources(root)]
+    # papermill has just run the solutions with their experiments and all tests
+    reports = [verify_lab(root, source, say, jobs=jobs, whole=False) for source in _sources(root)]
     problems = [problem for report in reports for problem in report.problems]
     if problems:
         raise CourseError("\n".join(problems), "Mend the tests or the answers that the lines name.")
+
+
+def with_hidden_tests(solution: nbformat.NotebookNode, source: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy of a solution notebook with the tests as grading has them."""
+    tests = {grade_id(cell): cell.source for cell in source.cells if is_test(cell)}
+    notebook = copy.deepcopy(solution)
+    for cell in notebook.cells:
+        cell.source = tests.get(grade_id(cell), cell.source)
+    return notebook
 
 
 def _release_drift(root: Path, source: Source, expected: nbformat.NotebookNode) -> list[str]:

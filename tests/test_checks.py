@@ -94,6 +94,12 @@ def test_a_solution_notebook_that_fails_is_found(course: Path) -> None:
         checks.notebooks(course, None, quiet)
 
 
+def test_a_hidden_test_that_a_whole_notebook_fails_is_found(course: Path) -> None:
+    edit(course / SOURCE, "clip(0.25)] == [0.0, 0.25]", "clip(0.25)] == [0.0, 0.5]")
+    with pytest.raises(CourseError, match=r"a secret: clip\(-3\.0\)"):
+        checks.notebooks(course, None, quiet)
+
+
 def test_a_test_that_always_passes_is_found(course: Path) -> None:
     edit(course / SOURCE, "assert add(2, 3) == 5,", "assert True or add(2, 3) == 5,")
     with pytest.raises(CourseError, match="the blank release, add: add-example earns 1 of 1"):
@@ -101,7 +107,7 @@ def test_a_test_that_always_passes_is_found(course: Path) -> None:
 
 
 def test_a_test_that_the_solution_fails_is_found(course: Path) -> None:
-    edit(course / SOURCE, "assert clip(2.0) == 1.0,", "assert clip(2.0) == 3.0,")
+    edit(course / SOURCE, "clip(2.0) == 1.0,", "clip(2.0) == 3.0,")
     with pytest.raises(CourseError, match="the solution, clip: clip-example earns 0 of 1"):
         checks.grades(course, None, quiet)
 

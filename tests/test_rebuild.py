@@ -47,6 +47,23 @@ def test_an_honest_submission_needs_no_repair(solved: NotebookNode, source: Note
     assert cell(rebuilt.notebook, "add").source == cell(solved, "add").source
 
 
+def test_a_test_that_the_instructor_mended_is_nobodys_change(
+    solved: NotebookNode, source: NotebookNode, tmp_path: Path
+) -> None:
+    mended = copy.deepcopy(source)
+    cell(mended, "add-example").source = "assert add(2, 2) == 4"
+    rebuilt = rebuild(reread(solved, tmp_path), mended)
+    assert rebuilt.notes == ["the locked cell add-example is that of an earlier release: today's was run"]
+    assert cell(rebuilt.notebook, "add-example").source == "assert add(2, 2) == 4"
+    cell(solved, "add-example").source = "assert True"
+    cell(solved, "double-example").metadata["nbgrader"] = {"grade_id": "double-example", "checksum": ["x"]}
+    cell(solved, "double-example").source = "assert 1"
+    assert rebuild(reread(solved, tmp_path), mended).notes == [
+        "the locked cell add-example had been changed: restored",
+        "the locked cell double-example had been changed: restored",
+    ]
+
+
 def edit_test(notebook: NotebookNode) -> None:
     cell(notebook, "add-example").source = "assert True"
 

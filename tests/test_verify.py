@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -11,14 +12,18 @@ import pytest
 
 from llmlabs import catalogue
 from llmlabs.build.builder import build, read_sources
+from llmlabs.verify.answers import Answer
+from llmlabs.verify.submissions import solutions
 from llmlabs.verify.verify import (
+    MARK,
+    Case,
     LabReport,
     Verifier,
     cases_of,
     found_in_memory,
+    mark_hidden_tests,
     memory_probe,
     run_in_plain_kernel,
-    text_of_outputs,
     verify_lab,
 )
 
@@ -70,9 +75,15 @@ PLANTED = {
     "too few answers": (ANSWERS, 'exercise="double" kind="right"', 'exercise="clip" kind="right"', "double has"),
     "tests that see the grader": (
         SOURCE,
-        "assert clip(2.0) == 1.0,",
-        'import sys\nassert clip(2.0) == 1.0 and "llmlabs.grade.checker" in sys.modules,',
+        "assert clip(0.5) == 0.5 and clip(2.0) == 1.0,",
+        'import sys\nassert clip(0.5) == 0.5 and clip(2.0) == 1.0 and "llmlabs.grade.checker" in sys.modules,',
         "clip-example earns 1, but 0 in a plain notebook",
+    ),
+    "points for nothing": (
+        SOURCE,
+        "[clip(-3.0), clip(0.25)] == [0.0, 0.25]",
+        "not clip(-3.0)",
+        "every function returns an empty list, clip: clip-properties earns 6 of 6",
     ),
     "messages that differ from run to run": (
         SOURCE,
@@ -111,17 +122,34 @@ def test_an_answer_that_spoils_its_company_is_graded_alone(course: Path) -> None
     assert verify(course).problems == []
 
 
+@pytest.mark.parametrize("spoils", ["global math\n    math = None", "globals()['clip'] = abs", "globals().clear()"])
+def test_an_answer_that_changes_the_names_of_others_changes_nothing(course: Path, spoils: str) -> None:
+    [source] = read_sources(course, catalogue.load(course), NAME)
+    release = nbformat.read(course / "release" / f"{NAME}.ipynb", as_version=4)
+    verifier = Verifier(source, release)
+    everything = solutions(source.notebook)
+    everything["clip"] = everything["clip"].replace("return min(", "return math.fsum([1]) and min(")
+    spoilt = everything | {"add": f"def spoil():\n    {spoils}\n\n\nspoil()\n{everything['add']}"}
+    due: dict[str, bool | Answer] = dict.fromkeys(everything, True)
+    cases = [Case("spoils", spoilt, {"add": True}), Case("right", everything, due)]
+    alone: list[Case] = []
+    verifier.run = alone.append  # type: ignore[method-assign, assignment]
+    outcomes = verifier.run_together(cases)
+    assert "right" not in [case.name for case in alone]
+    assert outcomes[1].problems == {}
+
+
 def test_a_hidden_test_in_memory_is_found(course: Path) -> None:
     [source] = read_sources(course, catalogue.load(course), NAME)
     verifier = Verifier(source, nbformat.read(course / "release" / f"{NAME}.ipynb", as_version=4))
-    assert len(verifier.sought) == 4
     [searched] = [case for case in cases_of(source, []) if case.searched]
     assert found_in_memory(verifier.run(searched).notebook) == []
     # in a plain notebook the tests run where the student's code runs
-    notebook = source.notebook.copy()
-    notebook.cells = [*source.notebook.cells, memory_probe(verifier.sought)]
+    notebook = copy.deepcopy(source.notebook)
+    mark_hidden_tests(notebook)
+    assert nbformat.writes(notebook).count(MARK) == 4
+    notebook.cells.append(memory_probe())
     run_in_plain_kernel(notebook)
-    assert text_of_outputs(notebook.cells[-1]).startswith(f"searched for {len(verifier.sought)} lines")
-    assert found_in_memory(notebook)
+    assert "hidden tests are in the memory" in found_in_memory(notebook)[0]
     notebook.cells[-1].outputs = []
     assert "could not be searched" in found_in_memory(notebook)[0]

@@ -17,6 +17,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from nbgrader.utils import compute_checksum
 
 from llmlabs.notebook import grade_id, is_locked, is_solution, is_test
 
@@ -89,7 +90,10 @@ def rebuild(submitted: NotebookNode, source: NotebookNode) -> Rebuilt:
         elif not name and answer is not None and cell.cell_type == "code":
             cell.source = answer.source
         elif name and answer is not None and _was_edited(answer, original):
-            notes.append(f"the locked cell {name} had been changed: restored")
+            earlier = (
+                "is that of an earlier release: today's was run" if _is_intact(answer) else "had been changed: restored"
+            )
+            notes.append(f"the locked cell {name} {earlier}")
         rebuilt.cells += [cell, *extras.get(index, [])]
     source_ids = by_cell_id.keys()
     for number, cell in enumerate(rebuilt.cells):
@@ -224,6 +228,14 @@ def without_html(text: str) -> str:
 def _was_edited(answer: NotebookNode, original: NotebookNode) -> bool:
     """Whether a locked cell's text is not what the release had: the source's lines without the hidden ones."""
     return answer.source.strip() != _visible(original.source).strip()
+
+
+def _is_intact(cell: NotebookNode) -> bool:
+    """Whether nbgrader's checksum says that a cell is as it was released; whoever forges it only changes a note."""
+    try:
+        return bool(cell.metadata.nbgrader["checksum"] == compute_checksum(cell))
+    except Exception:  # its metadata is a stranger's
+        return False
 
 
 def _visible(source: str) -> str:

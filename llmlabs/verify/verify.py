@@ -1,11 +1,14 @@
 """Does the grader of a lab grade rightly? Submissions whose grade is known go through the engine that grades students.
 
-An exercise's answers are graded in company: the k-th wrong answer of every exercise makes one submission, for their
-tests are independent. Where that gives anything but what is due, the answer is graded once more alone, and that counts.
+An exercise's answers are graded in company: the k-th wrong answer of every exercise makes one case, for their tests are
+independent; and many cases are run one after the other by one submission process, whose names are put back after each.
+Where that gives anything but what is due, the case is graded once more in a process of its own, and then each answer
+alone, and that counts.
 """
 
 from __future__ import annotations
 
+import ast
 import copy
 import itertools
 import json
@@ -47,8 +50,11 @@ MIN_WRONG, MIN_RIGHT = 3, 1
 REPORTS = Path("build") / "verify"
 SECONDS = 60  # of a cell in a plain notebook
 LEAK_LENGTH = 25  # shorter lines of a hidden test may be anybody's
-SOUGHT_IN_MEMORY = 8
+MARK = "a-hidden-test-" + "was-here"
 REPEATS = 2
+CASES_TOGETHER = 16  # at most, in one process
+# what a function returns that does nothing: by themselves such answers must earn nothing
+EMPTY = {"None": "None", "0": "0", "True": "True", "an empty list": "[]", "its first argument": ""}
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,17 @@ class Case:
 
 @dataclass
 class Outcome:
-    """How a case went: problems by exercise, what each test earned and said, and the notebook as it ran."""
+    """How a case went: problems by exercise, what each test earned and said, and the notebook as it ran.
+
+    `again` says that it did not get what is due after other cases, and was run in a process of its own.
+    """
 
     case: Case
     notebook: NotebookNode
     earned: dict[str, tuple[float, str]]
     problems: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
+    again: bool = False
 
 
 @dataclass
@@ -110,7 +120,12 @@ class LabReport:
 
     def as_json(self) -> dict[str, Any]:
         cases = [
-            {"name": o.case.name, "seconds": round(o.seconds, 2), "points": {k: v[0] for k, v in o.earned.items()}}
+            {
+                "name": o.case.name,
+                "seconds": round(o.seconds, 2),
+                "again": o.again,
+                "points": {k: v[0] for k, v in o.earned.items()},
+            }
             for o in self.outcomes
         ]
         return {
@@ -123,20 +138,24 @@ class LabReport:
         }
 
 
-def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: int | None = None) -> LabReport:
+def verify_lab(
+    root: Path, source: Source, say: Callable[[str], None], *, jobs: int | None = None, whole: bool = True
+) -> LabReport:
     """Grade every known submission of a lab, and write build/verify/SECTION/LAB.json.
 
     What must hold: the solution earns all points and the blank release none; each exercise solved alone earns its own;
-    each wrong answer fails by the test that it names, in the words that it names; every other right answer earns all
-    points; the tests in a plain notebook's kernel give solution, blank release and right answers the same; repeated
-    runs give the same grades and messages; and no hidden test is in the release, the solution, the feedback or the
-    memory of the process that runs the submission.
+    functions that only return None, 0, True, [] or their argument earn none; each wrong answer fails by the test that
+    it names, in the words that it names; every other right answer earns all points; the tests in a plain notebook's
+    kernel give solution, blank release and right answers the same; repeated runs give the same grades and messages;
+    and no hidden test is in the release, the solution, the feedback or the memory of the process that runs the
+    submission.
 
     Args:
         root: the course's folder.
         source: the lab.
         say: takes one line of progress.
         jobs: how many submissions run at a time; default: one per core.
+        whole: run the solution with its ungraded experiments, too, which takes as long as the rest together.
 
     Raises:
         CourseError: if the lab is not built, or its answers cannot be read.
@@ -151,12 +170,15 @@ def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: 
     cases = cases_of(source, answers)
     say(f"{source.name}: {len(answers)} answers of {len(report.exercises)} exercises in {len(cases)} submissions")
     verifier = Verifier(source, release)
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        engine = pool.map(verifier.run, cases)
+    workers = jobs or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        apart = [case for case in cases if case.searched or (case.whole and whole)]
+        together = in_groups([case for case in cases if not (case.searched or case.whole)], workers)
+        running = pool.map(verifier.run, apart), pool.map(verifier.run_together, together)
         plain = pool.map(verifier.run_plain, [case for case in cases if _runs_plain(case)])
         repeated = pool.map(verifier.run, [case for case in _repeated(cases) for _ in range(REPEATS)])
-        for outcome in engine:
-            report.outcomes.append(outcome)
+        report.outcomes = [*running[0], *itertools.chain.from_iterable(running[1])]
+        for outcome in report.outcomes:
             for exercise, found in outcome.problems.items():
                 report.problems += [f"{_name_in(outcome.case, exercise)}: {problem}" for problem in found]
             if outcome.case.searched:
@@ -166,7 +188,7 @@ def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: 
             report.problems += _differences(by_name[outcome.case.name], outcome, "in a plain notebook", messages=False)
         for outcome in repeated:
             report.problems += _differences(by_name[outcome.case.name], outcome, "when it is graded again")
-        report.problems += verifier.leaks(root, report.outcomes)
+    report.problems += verifier.leaks(root, report.outcomes)
     report.problems = [f"{source.name}: {problem}" for problem in report.problems]
     report.seconds = time.monotonic() - started
     for problem in report.problems:
@@ -179,15 +201,19 @@ def verify_lab(root: Path, source: Source, say: Callable[[str], None], *, jobs: 
 
 
 def cases_of(source: Source, answers: list[Answer]) -> list[Case]:
-    """The solution, the blank release, each exercise solved alone, and all wrong and right answers in company."""
+    """Solution, blank release, empty functions, each exercise solved alone, and wrong and right answers in company."""
     exercises = tuple(graded_cells_by_exercise(source.notebook))
     solved = {exercise: solutions(source.notebook, [exercise]) for exercise in exercises}
     everything = solutions(source.notebook)
     cases = [
-        Case("the solution", everything, dict.fromkeys(exercises, True), whole=True),
-        Case("the solution without its experiments", everything, dict.fromkeys(exercises, True), searched=True),
+        Case("the solution with its experiments", everything, dict.fromkeys(exercises, True), whole=True),
+        Case("the solution", everything, dict.fromkeys(exercises, True), searched=True),
         Case("the blank release", {}, dict.fromkeys(exercises, False)),
     ]
+    functions = [e for e in exercises if all(map(_only_functions, solved[e].values()))]
+    for what, value in EMPTY.items() if functions else ():
+        texts = {key: returning(value, text) for e in functions for key, text in solved[e].items()}
+        cases.append(Case(f"every function returns {what}", texts, dict.fromkeys(functions, False)))
     for alone in exercises:
         cases.append(Case(f"{alone} solved alone", solved[alone], {name: name == alone for name in exercises}))
     for kind in ("wrong", "right"):
@@ -199,11 +225,36 @@ def cases_of(source: Source, answers: list[Answer]) -> list[Case]:
     return cases
 
 
+def _only_functions(text: str) -> bool:
+    return all(isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom) for node in ast.parse(text).body)
+
+
+def returning(value: str, text: str) -> str:
+    """A solution's text in which every function only returns a value, an expression; "" is its first argument."""
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            what = value or (arguments[0].arg if arguments else "None")
+            node.body = [ast.Return(ast.parse(what, mode="eval").body)]
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def in_groups(cases: list[Case], workers: int) -> list[list[Case]]:
+    """Cases that share a process: as many groups for each worker, none larger than CASES_TOGETHER."""
+    rounds = -(-len(cases) // (CASES_TOGETHER * workers))
+    return [group for start in range(rounds * workers) if (group := cases[start :: rounds * workers])]
+
+
 def alone(case: Case, exercise: str, source: Source) -> Case:
     """The part of a case that is about one exercise."""
     needed = solutions(source.notebook, [exercise])
     texts = {name: text for name, text in case.answers.items() if name in needed}
     return Case(case.name, texts, {exercise: case.due[exercise]})
+
+
+KEEP_NAMES = "get_ipython().kept = dict(get_ipython().user_ns)"
+PUT_NAMES_BACK = "(lambda names, kept: names.clear() or names.update(kept))(get_ipython().user_ns, get_ipython().kept)"
 
 
 class Verifier:
@@ -214,8 +265,6 @@ class Verifier:
         self.settings = Settings(sandbox=sandbox_available())
         blocks = _hidden_blocks(source.notebook, known=nbformat.writes(release) + str(solutions(source.notebook)))
         self.hidden = list(dict.fromkeys(line for block in blocks for line in block))
-        # a test in memory is there as a whole, and others as well: a line each of some blocks is enough to look for
-        self.sought = sorted((max(block, key=len) for block in blocks), key=len, reverse=True)[:SOUGHT_IN_MEMORY]
 
     def notebook(self, case: Case) -> NotebookNode:
         """The submission of a case, rebuilt as grading does, with the cells that the case is about."""
@@ -230,7 +279,8 @@ class Verifier:
         started = time.monotonic()
         notebook = self.notebook(case)
         if case.searched:
-            notebook.cells.append(memory_probe(self.sought))
+            mark_hidden_tests(notebook)
+            notebook.cells.append(memory_probe())
         outcome = self._graded(case, execute(notebook, self.settings).notebook)
         outcome.seconds = time.monotonic() - started
         if len(case.due) > 1 and any(isinstance(due, Answer) for due in case.due.values()):
@@ -240,6 +290,30 @@ class Verifier:
                 outcome.problems.pop(exercise)
                 outcome.problems |= again.problems
         return outcome
+
+    def run_together(self, cases: list[Case]) -> list[Outcome]:
+        """Grade cases one after the other in one process; one that does not get what is due, in one of its own."""
+        started = time.monotonic()
+        notebooks = [self.notebook(case) for case in cases]
+        first = needed_cells(self.source.notebook, "")
+        cells = [cell for cell in notebooks[0].cells if cell.id in first] + [nbformat.v4.new_code_cell(KEEP_NAMES)]
+        ends = []
+        for number, notebook in enumerate(notebooks, start=1):
+            own = [cell for cell in notebook.cells if cell.id not in first]
+            cells += [NotebookNode(cell, id=f"{number}-{cell.id}"[:64]) for cell in own]
+            ends.append(len(cells))
+            cells.append(nbformat.v4.new_code_cell(PUT_NAMES_BACK))
+        limits = self.settings.limits
+        settings = replace(self.settings, limits=replace(limits, total_seconds=limits.total_seconds * len(cases)))
+        ran = execute(nbformat.v4.new_notebook(cells=cells), settings).notebook.cells
+        seconds = (time.monotonic() - started) / len(cases)
+        outcomes = []
+        for case, notebook, end in zip(cases, notebooks, ends, strict=True):
+            count = sum(cell.id not in first for cell in notebook.cells)
+            outcome = self._graded(case, nbformat.v4.new_notebook(cells=ran[end - count : end]))
+            outcome.seconds = seconds
+            outcomes.append(replace(self.run(case), again=True) if outcome.problems else outcome)
+        return outcomes
 
     def run_plain(self, case: Case) -> Outcome:
         """Grade a case as nbgrader by itself would: the tests run in the notebook's own kernel.
@@ -338,8 +412,8 @@ def _wrong_answer_problems(answer: Answer, earned: dict[str, tuple[float, str]])
 
 def _runs_plain(case: Case) -> bool:
     """Whether a case is graded in a plain notebook as well: solution, blank release and right answers are."""
-    company = len(case.due) > 1 and "alone" not in case.name
-    return company and case.name != "the solution" and not any(map(_is_wrong, case.due.values()))
+    right = any(isinstance(due, Answer) and due.kind == "right" for due in case.due.values())
+    return case.searched or not case.answers or right
 
 
 def _repeated(cases: list[Case]) -> list[Case]:
@@ -368,11 +442,21 @@ def _hidden_blocks(source: NotebookNode, known: str) -> list[list[str]]:
     return [block for block in blocks if block]
 
 
-def memory_probe(lines: list[str]) -> NotebookNode:
-    """A cell that searches its own process's memory for lines, which it gets in halves so as not to find itself."""
-    halves = [(line[: len(line) // 2].encode(), line[len(line) // 2 :].encode()) for line in lines]
+def mark_hidden_tests(notebook: NotebookNode) -> None:
+    """Let each hidden part of a notebook's tests begin with a string by which memory can be searched for it."""
+    for cell in notebook.cells:
+        lines = cell.source.split("\n")
+        for number, line in reversed(list(enumerate(lines))):
+            if line.strip() == BEGIN_HIDDEN:
+                lines.insert(number + 1, line[: line.index("#")] + f"_mark = {MARK!r}")
+        cell.source = "\n".join(lines)
+
+
+def memory_probe() -> NotebookNode:
+    """A cell that searches its own process's memory for MARK, which it gets in halves so as not to find itself."""
+    first, second = (half.encode() for half in (MARK[: len(MARK) // 2], MARK[len(MARK) // 2 :]))
     code = f"""
-found = set()
+found = 0
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
     for area, rights, *_ in [line.split() for line in maps]:
         if rights[:2] != "rw":
@@ -383,15 +467,13 @@ with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
             data = memory.read(end - start)
         except OSError:
             continue
-        for number, (first, second) in enumerate({halves!r}):
-            at = data.find(first)
-            while at >= 0 and number not in found:
-                after = at + len(first)
-                if data[after : after + len(second)] == second:
-                    found.add(number)
-                at = data.find(first, at + 1)
+        at = data.find({first!r})
+        while at >= 0:
+            after = at + {len(first)}
+            found += data[after : after + {len(second)}] == {second!r}
+            at = data.find({first!r}, after)
         del data
-print("searched for {len(halves)} lines", *(f"line {{number}} of them" for number in sorted(found)), sep="\\n")
+print("searched:", found)
 """
     return nbformat.v4.new_code_cell(code, id="memory-probe")
 
@@ -441,6 +523,7 @@ def _missing_answers(source: Source, answers: list[Answer]) -> list[str]:
 def found_in_memory(notebook: NotebookNode) -> list[str]:
     """What the probe, which is a notebook's last cell, found; or that it could not search."""
     found = text_of_outputs(notebook.cells[-1])
-    if not found.startswith("searched"):
+    if not found.startswith("searched:"):
         return [f"the memory of the submission's process could not be searched: {found}"]
-    return [f"hidden test in the memory of the submission's process: {line}" for line in found.splitlines()[1:]]
+    times = found.removeprefix("searched:").strip()
+    return [] if times == "0" else [f"hidden tests are in the memory of the submission's process, {times} times"]
