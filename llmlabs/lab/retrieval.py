@@ -210,7 +210,7 @@ def draw_map(
             x, y = places[np.flatnonzero(kinds == kind)].T
             label = kind.replace("_", " ")
             colour = [*COLOURS, "#999999"][number]
-            ax.scatter(x, y, s=12, linewidth=0, marker="os^Dv<>PX"[number], color=colour, label=label)
+            ax.scatter(x, y, s=14, linewidth=0, marker="os^Dv<>PX"[number], color=colour, label=label)
         ax.scatter(*places[list(ringed)].T, s=70, facecolor="none", edgecolor="black", linewidth=0.9)
         ax.scatter(*places[-1], s=200, marker="*", facecolor="black", edgecolor="white")
         ax.set(title=title, xticks=[], yticks=[])
