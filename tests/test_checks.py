@@ -107,7 +107,7 @@ def test_a_test_that_always_passes_is_found(course: Path) -> None:
 
 
 def test_a_test_that_the_solution_fails_is_found(course: Path) -> None:
-    edit(course / SOURCE, "clip(2.0) == 1.0,", "clip(2.0) == 3.0,")
+    edit(course / SOURCE, 'str(clip(2.0)) == "1.0",', 'str(clip(2.0)) == "3.0",')
     with pytest.raises(CourseError, match="the solution, clip: clip-example earns 0 of 1"):
         checks.grades(course, None, quiet)
 

@@ -67,7 +67,7 @@ def test_the_mini_course_is_graded_rightly(course: Path) -> None:
 
 PLANTED = {
     "a test that always passes": (SOURCE, "assert add(2, 3) == 5,", "assert True or add(2, 3) == 5,", "add-example"),
-    "a test that the solution fails": (SOURCE, "clip(2.0) == 1.0,", "clip(2.0) == 3.0,", "clip-example earns 0 of 1"),
+    "a test that the solution fails": (SOURCE, '== "1.0",', '== "3.0",', "clip-example earns 0 of 1"),
     "a wrong answer that is right": (ANSWERS, "return a - b", "return a + b", "add-example does not catch it"),
     "a right answer that is wrong": (ANSWERS, "[x + x for x in xs]", "[x for x in xs]", "double-example earns 0 of 1"),
     "a message without the misconception": (ANSWERS, 'says="doubled"', 'says="halved"', "lacks 'halved'"),
@@ -75,8 +75,8 @@ PLANTED = {
     "too few answers": (ANSWERS, 'exercise="double" kind="right"', 'exercise="clip" kind="right"', "double has"),
     "tests that see the grader": (
         SOURCE,
-        "assert clip(0.5) == 0.5 and clip(2.0) == 1.0,",
-        'import sys\nassert clip(0.5) == 0.5 and clip(2.0) == 1.0 and "llmlabs.grade.checker" in sys.modules,',
+        'assert str(clip(2.0)) == "1.0",',
+        'import sys\nassert clip(2.0) == 1.0 and "llmlabs.grade.checker" in sys.modules,',
         "clip-example earns 1, but 0 in a plain notebook",
     ),
     "points for nothing": (

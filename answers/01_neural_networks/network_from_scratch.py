@@ -575,6 +575,28 @@ def mse(prediction, target):
     return float((difference**2).mean()), 2 * difference / difference.size
 
 
+# %% exercise="scratch-losses" kind="wrong" name="mse compares the numbers of axes only" fails="scratch-losses-properties" says="(5, 1) and (1, 5) should raise ValueError"
+def softmax(logits):
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def cross_entropy(logits, labels):
+    n = len(logits)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    gradient = np.exp(log_p)
+    gradient[np.arange(n), labels] -= 1
+    return float(-log_p[np.arange(n), labels].mean()), gradient / n
+
+
+def mse(prediction, target):
+    if prediction.ndim != target.ndim:
+        raise ValueError(f"prediction of shape {prediction.shape}, target of shape {target.shape}")
+    difference = prediction - target
+    return float((difference**2).mean()), 2 * difference / difference.size
+
+
 # %% exercise="scratch-losses" kind="right" name="loops over rows and prints its progress"
 def softmax(logits):
     rows = []
@@ -828,6 +850,24 @@ def init_params(sizes, scheme, seed=0):
         std = {"zero": 0.0, "small": 0.01, "large": 1.0, "xavier": np.sqrt(2 / (n_in + n_out))}.get(
             scheme, np.sqrt(2 / n_in)
         )
+        params += [rng.normal(0, std, size=(n_in, n_out)), np.zeros(n_out)]
+    return params
+
+
+# %% exercise="scratch-initialisation" kind="wrong" name="the deviation of the first layer for all layers" fails="scratch-initialisation-properties" says="each layer has its own n_in"
+def init_params(sizes, scheme, seed=0):
+    params = []
+    if scheme not in ("zero", "small", "xavier", "he", "large"):
+        raise ValueError(f"unknown scheme {scheme!r}")
+    rng = np.random.default_rng(seed)
+    std = {
+        "zero": 0.0,
+        "small": 0.01,
+        "large": 1.0,
+        "xavier": np.sqrt(2 / (sizes[0] + sizes[1])),
+        "he": np.sqrt(2 / sizes[0]),
+    }[scheme]
+    for n_in, n_out in pairwise(sizes):
         params += [rng.normal(0, std, size=(n_in, n_out)), np.zeros(n_out)]
     return params
 

@@ -1082,7 +1082,7 @@ def backoff_weights(tables, adjusted, vocab_size):
     return weights
 
 
-# %% exercise="ngram-backoff" kind="wrong" name="weights remembered in the caller's dict" fails="ngram-backoff-properties" says="changed its arguments"
+# %% exercise="ngram-backoff" kind="wrong" name="weights remembered in the caller's dict" fails="ngram-backoff-properties" says="katz changed its arguments"
 def katz(gram: tuple[str, ...], tables: dict, adjusted: dict, weights: dict, vocab_size: int) -> float:
     if len(gram) == 1:
         return reference.additive(gram, tables[1], vocab_size)
@@ -1093,6 +1093,29 @@ def katz(gram: tuple[str, ...], tables: dict, adjusted: dict, weights: dict, voc
 
 
 def backoff_weights(tables: dict, adjusted: dict, vocab_size: int) -> dict[tuple[str, ...], float]:
+    weights: dict[tuple[str, ...], float] = {}
+    for order in range(2, max(tables) + 1):
+        counts, totals, _ = tables[order]
+        freed, lower = dict.fromkeys(totals, 1.0), dict.fromkeys(totals, 1.0)
+        for gram, count in counts.items():
+            freed[gram[:-1]] -= adjusted[order][count] / totals[gram[:-1]]
+            lower[gram[:-1]] -= katz(gram[1:], tables, adjusted, weights, vocab_size)
+        weights |= {h: freed[h] / lower[h] for h in totals}
+    return weights
+
+
+# %% exercise="ngram-backoff" kind="wrong" name="the counts of order 1 entered into the caller's adjusted" fails="ngram-backoff-properties" says="backoff_weights changed its arguments"
+def katz(gram: tuple[str, ...], tables: dict, adjusted: dict, weights: dict, vocab_size: int) -> float:
+    if len(gram) == 1:
+        return reference.additive(gram, tables[1], vocab_size)
+    counts, totals, _ = tables[len(gram)]
+    if gram in counts:
+        return adjusted[len(gram)][counts[gram]] / totals[gram[:-1]]
+    return weights.get(gram[:-1], 1.0) * katz(gram[1:], tables, adjusted, weights, vocab_size)
+
+
+def backoff_weights(tables: dict, adjusted: dict, vocab_size: int) -> dict[tuple[str, ...], float]:
+    adjusted[1] = {r: float(r) for r in range(1, 40)}
     weights: dict[tuple[str, ...], float] = {}
     for order in range(2, max(tables) + 1):
         counts, totals, _ = tables[order]

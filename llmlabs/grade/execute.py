@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -67,13 +67,7 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
     fork = partial(fork_checker, preload=modules)
     with tempfile.TemporaryDirectory(prefix="llmlabs-") as folder:
         scratch = Path(folder)
-        box = None
-        if settings.sandbox:
-            data = catalogue.find_root() / "data"
-            data = data if data.is_dir() else scratch
-            wall = settings.limits.total_seconds + settings.limits.start_seconds
-            environment = {**ENVIRONMENT, "LLMLABS_DATA": str(data)}
-            box = Box(scratch, data, wall_seconds=wall, gpu=settings.gpu, environment=environment)
+        box = make_box(scratch, settings) if settings.sandbox else None
         return run_submission(
             notebook,
             kernel_manager_factory=lambda: sandboxed_kernel_manager(
@@ -81,10 +75,19 @@ def execute(notebook: NotebookNode, settings: Settings) -> SubmissionRun:
             ),
             cwd=scratch,
             limits=settings.limits,
-            env=_environment(os.environ),
+            env=kernel_environment(),
             seed=settings.seed,
             checker_factory=partial(Checker.start, fork=fork) if settings.warm else Checker.start,
         )
+
+
+def make_box(scratch: Path, settings: Settings) -> Box:
+    """The box of one notebook, whose working folder is `scratch`."""
+    data = catalogue.find_root() / "data"
+    data = data if data.is_dir() else scratch
+    wall = settings.limits.total_seconds + settings.limits.start_seconds
+    environment = {**ENVIRONMENT, "LLMLABS_DATA": str(data)}
+    return Box(scratch, data, wall_seconds=wall, gpu=settings.gpu, environment=environment)
 
 
 def preload(notebook: NotebookNode) -> tuple[str, ...]:
@@ -156,7 +159,7 @@ def sandbox_available() -> bool:
     return True
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+def kernel_environment() -> dict[str, str]:
     """The grader's environment for a kernel without a box; a box lets through an allowed part only."""
     bin_folder = str(Path(sys.executable).parent)
-    return {**environment, **ENVIRONMENT, "PATH": bin_folder + os.pathsep + environment.get("PATH", os.defpath)}
+    return {**os.environ, **ENVIRONMENT, "PATH": bin_folder + os.pathsep + os.environ.get("PATH", os.defpath)}

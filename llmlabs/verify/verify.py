@@ -30,7 +30,7 @@ from nbgrader.utils import determine_grade
 
 from llmlabs.build.builder import Source
 from llmlabs.errors import CourseError
-from llmlabs.grade.execute import ENVIRONMENT, Settings, execute, preload, sandbox_available
+from llmlabs.grade.execute import Settings, execute, kernel_environment, make_box, preload, sandbox_available
 from llmlabs.grade.provisioner import sandboxed_kernel_manager
 from llmlabs.grade.rebuild import rebuild
 from llmlabs.notebook import (
@@ -321,7 +321,7 @@ class Verifier:
         nbgrader takes anything on stderr for a failure; that part of it is left out.
         """
         notebook = self.notebook(Case(case.name, case.answers, case.due))
-        run_in_plain_kernel(notebook)
+        run_in_plain_kernel(notebook, self.settings if self.settings.sandbox else None)
         for cell in notebook.cells:
             cell.outputs = [output for output in cell.get("outputs", []) if output.output_type != "stream"]
         return self._graded(case, notebook)
@@ -356,16 +356,19 @@ class Verifier:
         return outcome
 
 
-def run_in_plain_kernel(notebook: NotebookNode) -> None:
-    """Run all cells in a kernel of their own, as a student does; the outputs are put into the notebook."""
-    environment = {**os.environ, **ENVIRONMENT}
-    manager = sandboxed_kernel_manager(None, preload=preload(notebook))
-    client = NotebookClient(notebook, km=manager, allow_errors=True, timeout=SECONDS, interrupt_on_timeout=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="llmlabs-plain-") as folder:
-            client.execute(cwd=folder, env=environment)
-    finally:
-        manager.kill_tree()
+def run_in_plain_kernel(notebook: NotebookNode, boxed: Settings | None = None) -> None:
+    """Run all cells in a kernel of their own, as a student does, in a box if there are settings of one.
+
+    The outputs are put into the notebook.
+    """
+    with tempfile.TemporaryDirectory(prefix="llmlabs-plain-") as folder:
+        box = make_box(Path(folder), boxed) if boxed else None
+        manager = sandboxed_kernel_manager(box, preload=preload(notebook))
+        client = NotebookClient(notebook, km=manager, allow_errors=True, timeout=SECONDS, interrupt_on_timeout=True)
+        try:
+            client.execute(cwd=folder, env=kernel_environment())
+        finally:
+            manager.kill_tree()
 
 
 def message_of(cell: NotebookNode) -> str:

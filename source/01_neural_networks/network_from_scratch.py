@@ -62,7 +62,7 @@ plt.show()
 #
 # $z$ is a real number; in an array each element goes its own way. $\Phi(z) = \frac12\bigl(1 + \mathrm{erf}(z/\sqrt2)\bigr)$ is the probability that a standard normal variable is below $z$; its slope is the bell curve $\varphi(z) = e^{-z^2/2}/\sqrt{2\pi}$.
 #
-# **By hand, at $z = 0$.** $\sigma = \frac12$, so its slope is $\frac12 \cdot \frac12 = \frac14$, the steepest it ever gets: ten sigmoids shrink a gradient at least $4^{10} \approx 10^6$ times. Swish: $1 \cdot \sigma(0) + 0 \cdot \sigma'(0) = \frac12$. GELU: $\Phi(0) + 0 \cdot \varphi(0) = \frac12$. ReLU has a kink at 0; we take slope 0 there, as PyTorch does. And a trap: $e^z/(1 + e^z)$ is the sigmoid on paper, but for a computer $e^{1000} = \infty$, and $\infty/\infty$ is not a number.
+# **By hand, at $z = 0$.** $\sigma = \frac12$, so its slope is $\frac12 \cdot \frac12 = \frac14$, the steepest it ever gets: the slopes of ten sigmoids alone shrink a gradient at least $4^{10} \approx 10^6$ times (the weights may make up for it, or make it worse). Swish: $1 \cdot \sigma(0) + 0 \cdot \sigma'(0) = \frac12$. GELU: $\Phi(0) + 0 \cdot \varphi(0) = \frac12$. ReLU has a kink at 0; we take slope 0 there, as PyTorch does. And a trap: $e^z/(1 + e^z)$ is the sigmoid on paper, but for a computer $e^{1000} = \infty$, and $\infty/\infty$ is not a number.
 #
 # <details><summary>Hint 1</summary>Divide numerator and denominator of that fraction by e<sup>z</sup>: what overflows now, and does it hurt? Or write the sigmoid as e<sup>-log(1 + e^-z)</sup>, with <code>np.logaddexp(0, -z)</code> for the logarithm: nothing overflows at all.</details>
 # <details><summary>Hint 2</summary>Swish is u = z times v = σ(z), so its slope is σ(z) + z σ(z)(1 - σ(z)). GELU is the same with Φ for σ and φ for σ(1 - σ).</details>
@@ -242,8 +242,8 @@ for size in (1.0, 9000.0):
     for name, ((loss, gradient), expected) in pairs.items():
         close(float(loss), expected.item(), err_msg=f"{name}, {why}")
         close(gradient, torch.autograd.grad(expected, t)[0].numpy(), strict=True, err_msg=f"gradient of {name}, {why}")
-for one, other in (((5, 1), (5,)), ((5,), (5, 1))):
-    with assert_raises(ValueError, msg=f"mse of {one} and {other} should raise ValueError, not average over (5, 5)"):
+for one, other in (((5, 1), (5,)), ((5,), (5, 1)), ((5, 1), (1, 5)), ((3,), (1,))):
+    with assert_raises(ValueError, msg=f"mse of {one} and {other} should raise ValueError, not broadcast"):
         mse(np.ones(one), np.ones(other))
 ### END HIDDEN TESTS
 
@@ -263,7 +263,7 @@ for margin in (-8.0, -4.0, 0.0, 4.0):
 #
 # ## 3. Where to start: initialisation
 #
-# A layer computes $z = aW + b$ from its input $a$, with $W$ of shape $(n_\mathrm{in}, n_\mathrm{out})$. If weights are independent with mean 0 and standard deviation $\sigma_w$, then $\mathrm{Var}(z_j) = n_\mathrm{in}\, \sigma_w^2\, \mathrm{E}[a^2]$. Each layer multiplies the signal's power by $n_\mathrm{in}\sigma_w^2$ (and by what the activation does to it); on the way back the gradient's power is multiplied by $n_\mathrm{out}\sigma_w^2$. A factor other than 1, to the power of the depth, vanishes or explodes.
+# A layer computes $z = aW + b$ from its input $a$, with $W$ of shape $(n_\mathrm{in}, n_\mathrm{out})$. If weights are independent with mean 0 and standard deviation $\sigma_w$, then $\mathrm{Var}(z_j) = n_\mathrm{in}\, \sigma_w^2\, \mathrm{E}[a^2]$. So each layer multiplies the signal's **power**, its mean square $\mathrm{E}[a^2]$, by $n_\mathrm{in}\sigma_w^2$ (and by what the activation does to it); on the way back the gradient's power is multiplied by $n_\mathrm{out}\sigma_w^2$. A factor other than 1, to the power of the depth, vanishes or explodes.
 #
 # - `zero`: all neurons of a layer compute the same and get the same gradient, so they stay copies of each other for ever.
 # - `xavier` (Glorot and Bengio 2010, section 4.2.1): $\sigma_w = \sqrt{2 / (n_\mathrm{in} + n_\mathrm{out})}$, a compromise between the two directions, made for tanh.
@@ -341,6 +341,10 @@ for scheme, sigma in {"small": 0.01, "large": 1.0, "xavier": 250**-0.5, "he": 15
     assert sigma == 0 or 0.035 < tail < 0.056, f"{scheme}: {tail:.1%} lie beyond two sigma; 4.6 % if normal"
     assert sigma == 0 or not same, f"{scheme}: layers 1 and 3 hold the same numbers; rng made inside the loop?"
     assert_equal(w, init_params(sizes, scheme, draw)[0], "the same seed should give the same weights", strict=True)
+for scheme, spreads in (("xavier", [250**-0.5, 150**-0.5]), ("he", [150**-0.5, 0.1])):
+    stds = [float(np.std(w)) for w in init_params([300, 200, 100], scheme, draw)[::2]]
+    why = f"{scheme}, sizes [300, 200, 100]: deviations {spreads} of W1, W2 expected, got {stds}; each layer has its own n_in, n_out"
+    assert_allclose(stds, spreads, rtol=0.03, err_msg=why)  # 20,000 draws know theirs to 0.5 %; this is six times that
 default, zero, other = (init_params([4, 3], "he", *s)[0] for s in ([], [0], [draw + 1]))
 assert np.array_equal(default, zero) and not np.array_equal(zero, other), "seed: 0 by default, others give others"
 with assert_raises(ValueError, msg="the unknown scheme 'uniform' should raise ValueError"):
@@ -505,7 +509,7 @@ for name, masks in [(n, m) for n in ("relu", "sigmoid", "tanh", "swish", "gelu")
 # %% [markdown]
 # **Use it: is it a derivative?** The definition needs no calculus: nudge one parameter $\theta$ by $\pm\epsilon$ and watch the loss, $\bigl(L(\theta + \epsilon) - L(\theta - \epsilon)\bigr) / 2\epsilon$. Here for the steepest entry of each array, on real digits. (A free test on the way: a network that knows nothing gives each of ten classes about a tenth, so the first loss is near $\ln 10 \approx 2.30$.)
 #
-# **Diagnosis: does the signal get through?** Twenty layers of 100 neurons on standardised digits, before any training. Above: the size of what each layer receives. Below: the size of the gradient that arrives at each layer's bias, which is $\delta^{(l)}$ summed over the batch. (The weights' gradient $a^\top\delta$ can look flat in a sick network: $a$ fades on the way forward, $\delta$ on the way back, and the product is equally small everywhere.)
+# **Diagnosis: does the signal get through?** Twenty layers of 100 neurons on standardised digits, before any training. Above: the size of what each layer receives, as the root of its power (RMS, root mean square). Below: the size of the gradient that arrives at each layer's bias, which is $\delta^{(l)}$ summed over the batch. A saturated tanh stays between $-1$ and $1$, so above nothing looks wrong with `large`; below it does. With ReLU, Xavier halves the power in *each* layer: twenty layers leave about $2^{-20}$ of it, an RMS of $10^{-3}$. Exact zeros are drawn at $10^{-27}$. (The weights' gradient $a^\top\delta$ can look flat in a sick network: $a$ fades on the way forward, $\delta$ on the way back, and the product is equally small everywhere.)
 
 # %% nbgrader={"grade": false, "grade_id": "network-from-scratch-gradient-check", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 params, x, y, eps = init_params([64, 32, 16, 10], "xavier"), data.train_x[:64], data.train_y[:64], 1e-5
@@ -521,27 +525,27 @@ for i, grad in enumerate(backward(params, cache, cross_entropy(logits, y)[1], "g
 
 # %% nbgrader={"grade": false, "grade_id": "network-from-scratch-plot-norms", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 x, sizes, ratio = (data.train_x[:256] - data.train_x.mean()) / data.train_x.std(), [64, *[100] * 20, 10], {}
-figure, axes = plt.subplots(2, 2, figsize=(7.2, 4), sharex=True)
+figure, axes = plt.subplots(2, 2, figsize=(7.2, 3.7), sharex=True)
 for name, column in zip(("tanh", "relu"), axes.T, strict=True):
     for scheme, style in zip(("zero", "small", "xavier", "he", "large"), (":", "-.", "-", "--", "-."), strict=True):
         logits, cache = forward(params := init_params(sizes, scheme), x, name)
         grads = backward(params, cache, cross_entropy(logits, data.train_y[:256])[1], name)
         sizes_by_layer = [np.sqrt((a**2).mean()) for a, _ in cache], [np.linalg.norm(g) for g in grads[1::2]]
         for ax, values in zip(column, sizes_by_layer, strict=True):
-            ax.semilogy(range(1, 22), np.maximum(values, 1e-22), linestyle=style, label=scheme)  # zeros at 1e-22
+            ax.semilogy(range(1, 22), np.maximum(values, 1e-27), linestyle=style, label=scheme)  # zeros at 1e-27
         ratio[f"{name} {scheme}"] = float(values[0] / (values[-2] or np.inf))  # first against last hidden layer
 print("gradient at layer 1 / at layer 20:", {key: f"{value:.1g}" for key, value in ratio.items()})
-axes[0, 0].set(title="tanh: Xavier keeps the signal", ylabel="size of layer input (RMS)")
+axes[0, 0].set(title="tanh: only small and zero lose the signal", ylabel="RMS of layer input")
 axes[0, 1].set(title="ReLU: He keeps it, Xavier halves its power")
-axes[1, 0].set(title="tanh, on the way back", xlabel="layer", ylabel="norm of bias gradient")
-axes[1, 1].set(title="ReLU, on the way back", xlabel="layer")
+axes[1, 0].set(title="tanh, on the way back: large explodes", xlabel="layer", ylabel="norm of bias gradient")
+axes[1, 1].set(title="ReLU, on the way back: He keeps it too", xlabel="layer")
 axes[0, 0].legend(fontsize=7, loc=(0.12, 0.04))
 plt.show()
 assert 0.1 < ratio["tanh xavier"] < 10 and 0.1 < ratio["relu he"] < 10, "a good start keeps the gradient's size"
 assert ratio["relu small"] < 1e-10 and ratio["relu large"] > 1e10, "a bad start loses it or lets it explode"
 
 # %% [markdown]
-# *Think:* an update of $10^{-15}$ to a weight of $0.01$ changes nothing, one of $10^{15}$ destroys it. Which curves need another start, and which would clipping merely hide? Why can the zero network never leave its place?
+# *Think:* an update of $10^{-15}$ to a weight of $0.01$ changes nothing, one of $10^{15}$ destroys it. Which curves need another start, and which would clipping (shortening every gradient that is too long, exercise 7) merely hide? Why can the zero network learn nothing but its last bias?
 #
 # ## 6. Four ways to walk downhill
 #
@@ -637,14 +641,8 @@ assert_allclose(sgd_step(p, g, {}, lr=0.5)[0], p - 0.5 * g, err_msg=f"sgd, param
 rng = np.random.default_rng(seed("scratch-optimizers-properties"))
 start, scale = rng.normal(size=(2, 3)), [[0.0, 1e-8, 1.0], [1.0, 1.0, 1.0]]  # eps decides for tiny gradients
 other = {"lr": 0.05, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.3}
-runs: list = [
-    (
-        sgd_step,
-        torch.optim.SGD,
-        {"lr": 0.1, "momentum": 0.8},
-        "v = momentum * v + grad, without lr; then param - lr * v",
-    )
-]
+why = "v = momentum * v + grad, without lr; then param - lr * v"
+runs: list = [(sgd_step, torch.optim.SGD, {"lr": 0.1, "momentum": 0.8}, why)]
 runs += [(rmsprop_step, torch.optim.RMSprop, {"lr": 0.1, "alpha": 0.8, "eps": 1e-3}, "no correction; root, then + eps")]
 runs += [(adam_step, torch.optim.Adam, other, "t from 1? both averages corrected? L2 in the gradient? + eps last")]
 runs += [(adamw_step, torch.optim.AdamW, other, "param * (1 - lr * weight_decay), then Adam, gradient as it is")]
@@ -683,7 +681,7 @@ for name, step in (("Adam with L2", adam_step), ("AdamW", adamw_step)):
 #
 # - **Dropout** (Srivastava et al. 2014): in training, each activation of each image becomes 0 with probability $p$, so that no neuron can rely on another one. The survivors are multiplied by $1/(1 - p)$, which keeps the mean: $p \cdot 0 + (1 - p) \cdot \frac1{1 - p} = 1$. At test time nothing is dropped or rescaled.
 # - **Clipping** (Pascanu et al. 2013): let $\|g\| = \sqrt{\sum_i \|g_i\|^2}$ be the norm of all gradient arrays $g_i$ *together*. If it is above $c$ (`max_norm`), multiply each array by $c / \|g\|$: a shorter step in the same direction.
-# - **Early stopping**: watch the loss on images that you do not train on. When it has not beaten its best for `patience` epochs, stop and return to the best epoch.
+# - **Early stopping**: watch the loss on images that you do not train on. When it has not beaten its best for `patience` epochs (one **epoch** is one pass over all training images), stop and return to the best epoch.
 #
 # **By hand.** Gradients $(3)$ and $(4)$, $c = 1$: the norm is 5, the result $(0.6)$ and $(0.8)$; clipping each alone would give $(1)$ and $(1)$, another direction. Validation losses $0.9, 0.7, 0.8, 0.75$: the best epoch is number 1 (we count from 0), two epochs ago; with patience 2 stop, with patience 3 go on.
 #
@@ -802,7 +800,7 @@ assert_equal(clip_by_global_norm([np.zeros(3)], 1.0), ([np.zeros(3)], 0.0), "zer
 # All that is left is the loop: shuffle, cut into batches, forward, loss, backward, clip, step; after each epoch look at the validation loss, and keep the best parameters. Dropout acts in training only.
 #
 # - **Which optimizer?** With momentum 0.9 repeated gradients add up to ten times the step ($1 + 0.9 + 0.81 + \dots = 10$), so before you praise momentum compare it with plain SGD at ten times the rate.
-# - **Overfitting.** 200 images, a fifth of them with a random label: enough neurons learn even the wrong labels by heart. Solid: validation, dotted: training, dots: where early stopping returns to.
+# - **Overfitting.** 200 images, a fifth of them with a random label: enough neurons learn even the wrong labels by heart. The dots mark the best of all 150 epochs, to which early stopping returns if its patience lasts.
 # - **The whole thing.** All training images, two hidden layers, GELU, AdamW, dropout, clipping, early stopping. Only here, and only once, the test images are used.
 
 
@@ -851,6 +849,8 @@ for name, decay, dropout, colour in [("plain", 0, 0, "C0"), ("decay 1", 1, 0, "C
     lowest[name], last = curves["validation"][best], curves["validation"][-1]
     print(f"{name:>12}: validation loss {lowest[name]:.3f} at best (epoch {best}), {last:.3f} at the end")
 plt.gca().set(title="Dropout reaches the lowest validation loss", xlabel="epoch", ylabel="loss", ylim=(0, 1.2))
+plt.plot([], [], "k-", label="validation (dot: best epoch)")
+plt.plot([], [], "k:", label="training")
 plt.legend()
 plt.show()
 assert min(lowest.values()) == lowest["dropout 0.5"], "with the seeds of this cell dropout should win"
@@ -872,9 +872,9 @@ plt.show()
 # %% [markdown]
 # ## Recap
 #
-# A network is matrices with bends between them; backpropagation is the chain rule with a cache, and costs about two forward passes however many parameters there are. Whether gradients arrive at all is decided by the start: Xavier for tanh, He for ReLU. Adam divides by the size of the gradient, so an L2 penalty inside it fades, and AdamW decays the weights outside. Dropout, decay and early stopping all buy a lower loss on images that were not trained on.
+# A network is matrices with bends between them; backpropagation is the chain rule with a cache, and costs about two forward passes however many parameters there are. Whether gradients arrive at all is decided by the start: Xavier for tanh (at this depth He does as well), He for ReLU. Adam divides by the size of the gradient, so an L2 penalty inside it fades, and AdamW decays the weights outside. On images that were not trained on, dropout lowers the best loss; decay hardly lowers it, but keeps it from rising again; early stopping returns to the best epoch.
 #
-# **What breaks at scale.** Float64 becomes BF16, and $\epsilon$, loss scaling and the order of sums start to matter (the lab on mixed precision). The cache outgrows the memory, so activations are computed again on the way back. Adam's two averages take twice the memory of the parameters. Initialisation alone no longer carries a hundred layers: residual paths and layer normalisation do.
+# **What breaks at scale.** Float64 becomes BF16 or FP16: $\epsilon$ and the order of sums start to matter, and with FP16's short range the loss must be scaled (the lab on mixed precision). The cache outgrows the memory, so activations are computed again on the way back. Adam's two averages take twice the memory of the parameters. Initialisation alone no longer carries a hundred layers: residual paths and layer normalisation do.
 #
 # **Read on.** Rumelhart, Hinton, Williams 1986, *Learning representations by back-propagating errors*. Glorot and Bengio 2010 (initialisation: section 4.2.1). He et al. 2015 (section 2.2). Hendrycks and Gimpel 2016, *Gaussian Error Linear Units* (section 2). Kingma and Ba 2015, *Adam* (algorithm 1; the bias correction: section 3). Loshchilov and Hutter 2019, *Decoupled Weight Decay Regularization* (section 2). Srivastava et al. 2014, *Dropout*. Pascanu, Mikolov, Bengio 2013 (clipping: section 3.2).
 #

@@ -108,9 +108,8 @@ cases += [(f"<s> {new} b {new} b </s>", 2, f"<s>,{new}:1 {new},b:2 b,{new}:1 b,<
 for text, n, right in cases:
     counts = count_ngrams([s.split() for s in text.split("|")], n)
     got = {f"{','.join(gram)}:{count}" for gram, count in counts.items()}
-    assert got == {*right.split()}, (
-        f"{n}-grams of {text}: {right} expected, got {got}; are the first and the last there?"
-    )
+    why = f"{n}-grams of {text}: {right} expected, got {got}; are the first and the last there?"
+    assert got == {*right.split()}, why
 
 # %% nbgrader={"grade": true, "grade_id": "ngram-counting-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: other texts, limits and orders, against NLTK; empty sentences; text padded for a larger n; arguments unchanged.
@@ -139,8 +138,7 @@ for n, more in product((1, 2, 3), (0, 2)):
 split: dict = {"words": words, "characters": list}
 vocabularies = {unit: build_vocabulary([f(s) for s in train]) for unit, f in split.items()}
 train_text, valid_text, test_text = (  # padded for n = 8, which serves all smaller n
-    {unit: [pad(f(s), vocabularies[unit], 8) for s in part] for unit, f in split.items()}
-    for part in (train, valid, test)
+    {u: [pad(f(s), vocabularies[u], 8) for s in part] for u, f in split.items()} for part in (train, valid, test)
 )
 for unit, top, style in (("words", MAX_N, "o-"), ("characters", 8, "s--")):
     tables = [[count_ngrams(text[unit], n) for text in (train_text, test_text)] for n in range(1, top + 1)]
@@ -332,11 +330,11 @@ assert trap[3] == min(trap) and trap[4] < 0.8 * trap[0], "a smaller question has
 #
 # ## 4. Good-Turing: what singletons say about the unseen
 #
-# How probable is it that the next bigram is one you have never met? Good (1953), from Turing's work: look at what you have met exactly **once**. Each of these was new when it came, so the rate of new things is about the rate of singletons. Let $N_r$ be the number of different n-grams seen exactly $r$ times (the *frequency of frequencies*), and $N = \sum_r r N_r$. Then
+# How probable is it that the next bigram is one you have never met? Good (1953), from Turing's work: look at what you have met exactly **once**. Take any one of the $N$ bigrams out of the text: does the rest of the text contain it? No, if and only if it is such a singleton. So a share $N_1/N$ of the text is new to the rest of it, and the next bigram should be new about as often. Let $N_r$ be the number of different n-grams seen exactly $r$ times (the *frequency of frequencies*), and $N = \sum_r r N_r$. Then
 #
 # $$P(\text{something unseen}) = \frac{N_1}{N}, \qquad r^* = (r + 1)\,\frac{N_{r+1}}{N_r}$$
 #
-# where $r^*$, the **adjusted count**, is what an n-gram seen $r$ times should count for. Summed over all, $\sum_r N_r r^* = N - N_1$: exactly the mass of the singletons is set free.
+# where $r^*$, the **adjusted count**, is what an n-gram seen $r$ times should count for. If every count up to the largest occurs, then $\sum_r N_r r^* = N - N_1$: exactly the mass of the singletons is set free.
 #
 # **The trap: holes.** If no n-gram has count $r + 1$, then $N_{r+1} = 0$ and $r^* = 0$: an n-gram seen 40 times would be impossible because none was seen 41 times. The most frequent n-gram *always* sits before a hole. **Simple Good-Turing** (Gale and Sampson 1995) fills them: spread each $N_r$ over the gap between its neighbours and lay a straight line through the logarithms,
 #
@@ -419,7 +417,7 @@ for nr in cases:
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: is it true?** Count bigrams in every second sentence, and then see how often those with count $r$ really occur in the other half (Church and Gale 1991 made this experiment on 44 million words). No theory is needed for the last column; the other two never saw that half.
+# **Use it: is it true?** Count bigrams in every second sentence, and then see how often those with count $r$ really occur in the other half (Church and Gale 1991 did this experiment on 44 million words). No theory is needed for the last column; the other two never saw that half.
 
 # %% nbgrader={"grade": false, "grade_id": "ngram-language-model-plot-good-turing", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 half, rest = (count_ngrams(train_text["words"][start::2], 2) for start in (0, 1))
@@ -442,6 +440,8 @@ right.legend()
 plt.show()
 
 # %% [markdown]
+# (Turing's points at 13 and 14 lie outside the frame: neighbouring $N_r$ are small there, and their ratio is noise.)
+#
 # *Think:* every small count loses nearly the same amount, whatever $r$. What would you get if you simply subtracted 0.75 from each count? Hold on to that thought for exercise 6.
 #
 # ## 5. Back-off: ask a shorter context
@@ -518,17 +518,18 @@ rng, letters = np.random.default_rng(seed("ngram-backoff-properties")), [*"abcde
 padded = [["<s>", "<s>", *rng.choice([*"aaabbbcdef"], size=size).tolist(), "</s>"] for size in (9, 6, 4, 11)]
 tables = {n: tuple(map(dict, reference.make_table(reference.count_ngrams(padded, n)))) for n in (1, 2, 3)}
 adjusted = {n: {r: r - float(rng.uniform(0.3, 0.9)) for r in range(1, 40)} for n in (2, 3)}
-weights, alphas = reference.backoff_weights(tables, adjusted, 8), backoff_weights(tables, adjusted, 8)
+given = repr((tables, adjusted, weights := reference.backoff_weights(tables, adjusted, 8)))
+alphas = backoff_weights(tables, adjusted, 8)
+assert repr((tables, adjusted, weights)) == given, "backoff_weights changed its arguments; fill a new dict"
 assert_equal(sorted(alphas), sorted(weights), "contexts with a weight: all of the orders 2 and 3")
 why = "1 minus the shares of the seen, over 1 minus what katz gives these same tokens after the shorter context"
 for h, alpha in weights.items():
     assert_allclose(alphas[h], alpha, rtol=1e-6, err_msg=f"alpha{h}, text {padded}: {why}")
-given = repr((tables, adjusted, weights))
 for h in (("<s>", "<s>"), max(tables[3][1]), ("a",), ("x", "a"), ("x", "x")):
     p, right = ([f((*h, w), tables, adjusted, weights, 8) for w in letters] for f in (katz, reference.katz))
     why = f"P of {letters} after {h}: c*/N(h) if seen, else alpha times the shorter context's; an unknown context has alpha 1"
     assert_allclose([*p, sum(p)], [*right, 1.0], rtol=1e-6, err_msg=f"{why}; last, their sum")
-assert repr((tables, adjusted, weights)) == given, "katz or backoff_weights changed its arguments"
+assert repr((tables, adjusted, weights)) == given, "katz changed its arguments; read a missing weight with .get"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -655,7 +656,7 @@ for some, right in ([1, 5, 1, 2, 3], 0.5), ([1, 4], 1.0), ([2, 2, 7], 0.0), ([1,
 # %% [markdown]
 # **Use it.** First NLTK's `KneserNeyInterpolated` on real sentences. Fed with the n-grams that *we* count it is the same formula, and all its scores agree with yours. Four things differ if you use it as its documentation does:
 #
-# 1. its padding predicts `<s>` too and adds $n - 1$ times `</s>`; after `<s> <s>` it then counts `<s>` as a follower but not as a continuation, and the sum below is not one;
+# 1. its padding predicts `<s>` too and adds $n - 1$ times `</s>`. After a single `<s>` it then counts `<s>` among the followers, but not among the continuations (no token comes before `<s> <s>`). So the probabilities after `<s>` add up to more than one, and with them those after `<s> <s>` below;
 # 2. it ends at the unigrams, without our $\frac1V$: a word of the vocabulary that never occurred has probability 0 (if every word occurred there is no difference, since the discount taken from all of them is shared out evenly again: $\frac{c - D}N + \frac{DV}N \cdot \frac1V = \frac cN$);
 # 3. its discount is 0.1 unless you set it;
 # 4. it searches all contexts again at every call, so it is far too slow for a novel.
@@ -870,26 +871,27 @@ print(f"least bits per character: {min(letter_bits):.3f} with letters, {min(word
 assert 0 < min(letter_bits) - min(word_bits + spelling) < 0.1, "words should be ahead, but not by much"
 
 # %% [markdown]
-# **What no n-gram can do.** (a) *Agreement.* The subject decides between *was* and *were*, however far away it is. For nouns in singular and plural, *the sister(s) of Mr. Weston was/were*: how often does the model prefer the right form, when more and more words come between? (b) *Memory.* A rare word that has just been used is far likelier to come again. The model's forecast does not know. (c) *Loops.* At temperature 0 the next token is a function of the last $n - 1$; when they come back, so does everything after them.
+# **What no n-gram can do.** (a) *Agreement.* The subject decides between *was* and *were*, however far away it is. For nouns in singular and plural, *the sister(s) of Mr. Weston was/were*: how often does the model prefer the right form, when more and more words come between? (Exactly 50 % means that it prefers the same verb for singular and plural, which is right for one of the two.) (b) *Memory.* A rare word that has just been used is far likelier to come again. The model's forecast does not know. (*Forecast* is the sum of the model's probabilities for the words used lately, taken at every 16th token and multiplied by 16.) (c) *Loops.* At temperature 0 the next token is a function of the last $n - 1$; when they come back, so does everything after them.
 
 # %% nbgrader={"grade": false, "grade_id": "ngram-language-model-plot-limits", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 nouns = words("sister friend daughter letter eye hand hour day year thing word brother visit horse girl house walk")
 cases = [case for w in nouns for case in ((w, "was", "were"), (w + "s", "were", "was"))]
-between = [[], ["who"], ["of", "Emma"], ["of", "Mr.", "Weston"], ["of", "poor", "Miss", "Taylor"]]
-for n, style in ((2, "s:"), (3, "^--"), (4, "o-")):
+assert {noun for noun, _, _ in cases} <= vocabularies["words"], "every noun should be known in singular and plural"
+between = ["", "who", "of Emma", "of Mr. Weston", "of poor Miss Taylor"]
+for n, style, size in ((2, "s:", 11), (3, "^--", 6), (4, "o-", 3)):
     model, right = fit("Kneser-Ney", {n: (count_ngrams(everything, n),)}), []
     for middle in between:
-        contexts = [["<s>", "<s>", "<s>", "the", noun, *middle][1 - n :] for noun, _, _ in cases]
+        contexts = [["<s>", "<s>", "<s>", "the", noun, *middle.split()][1 - n :] for noun, _, _ in cases]
         gaps = [model((*h, yes)) - model((*h, no)) for h, (_, yes, no) in zip(contexts, cases, strict=True)]
         right.append(50 * np.mean(np.sign(gaps) + 1))  # a tie counts half
-    plt.plot([" ".join(middle) or "nothing" for middle in between], right, style, label=f"n = {n}")
+    plt.plot([m or "nothing" for m in between], right, style, markersize=size, mfc="none", label=f"n = {n}")
     print(f"right verb, n = {n}: {np.round(right)} %")
     assert right[0] > 70 > 60 > max(right[1:]), "near the noun the verb should agree, farther away by chance only"
 plt.gca().set(title="With words between, agreement is chance", xlabel="between noun and verb", ylabel="right verb, %")
 plt.legend()
 plt.show()
 said = [gram for s in valid_text["words"] + test_text["words"] for gram in ngrams(s, 3) if gram[-1] != "<s>"]
-for low, high in ((1, 5), (6, 20), (21, 100), (101, 500)):
+for low, high in ((2, 5), (6, 20), (21, 100), (101, 500)):
     band = {w for (w,), count in once[0].items() if low <= count <= high and w.isalpha()}
     recent = [{gram[-1] for gram in said[max(0, i - 100) : i]} & band for i in range(len(said))]
     forecast = sum(16 * by_word((*said[i][:2], w)) for i in range(0, len(said), 16) for w in recent[i])
@@ -901,13 +903,13 @@ print("greedy, without </s>:", *loop)
 assert any(loop[-k:] == loop[-2 * k : -k] for k in range(1, 20)), "a greedy trigram model should end in a loop"
 
 # %% [markdown]
-# *Think:* $n = 5$ reaches over three words on paper. Why does it not help here? (How often was *sisters of Mr. Weston were* seen in training?)
+# *Think:* $n = 4$ reaches over two words on paper. Why does it not help with *of Emma*? (How often was *sisters of Emma were* seen in training?)
 #
 # ## Recap
 #
-# Counting, with care for what was not counted, is a language model. MLE calls new text impossible; Laplace gives too much to too many; Good-Turing reads the unseen off the singletons; Kneser-Ney subtracts a constant and asks in how many places a word fits, and it wins at every size here. Perplexity means something only on held-out text, and between models only with the same vocabulary. But a longer context soon stops to help: its n-grams are too rare, each of them is learned alone, and *sister* teaches nothing about *daughter*. Words as vectors share what they learn; recurrent networks and attention look back further. That is the next lab, and the next sections.
+# Counting, with care for what was not counted, is a language model. MLE calls new text impossible; Laplace gives too much to too many; Good-Turing reads the unseen off the singletons; Kneser-Ney subtracts a constant and asks in how many places a word fits, and it wins at every size here. Perplexity means something only on held-out text, and between models only with the same vocabulary. But a longer context soon stops helping: its n-grams are too rare, each of them is learned alone, and *sister* teaches nothing about *daughter*. Words as vectors share what they learn; recurrent networks and attention look back further. That is the next lab, and the next sections.
 #
-# **What breaks at scale.** Tables grow with the text: Google's web n-grams (2006) take tens of gigabytes, and are pruned, hashed and quantised (KenLM). On a trillion words plain *stupid back-off*, which does not even add up to one, comes close to Kneser-Ney (Brants et al. 2007). A neural model passes both with far fewer parameters, but n-gram tables live on in speech recognition and in speculative decoding.
+# **What breaks at scale.** Tables grow with the text: Google's web n-grams (2006) take tens of gigabytes, and are pruned, hashed and quantised (KenLM). Plain *stupid back-off*, which does not even add up to one, comes closer to Kneser-Ney as the text grows, and could be trained on up to two trillion tokens (Brants et al. 2007). A neural model passes both with far fewer parameters, but n-gram tables live on in speech recognition and in speculative decoding.
 #
 # **Read on.** Good 1953, *The population frequencies of species and the estimation of population parameters*. Katz 1987. Church and Gale 1991. Gale and Sampson 1995, *Good-Turing frequency estimation without tears*. Kneser and Ney 1995, *Improved backing-off for m-gram language modeling*. Chen and Goodman 1999, *An empirical study of smoothing techniques for language modeling*. Brants et al. 2007, *Large language models in machine translation*.
 #
