@@ -107,6 +107,19 @@ def test_answer_shares() -> None:
     assert echoes == {("toy", "gender"): 1.0}
 
 
+def test_three_answers() -> None:
+    words = ["man", "king", "woman", "queen", "kings", "lord"]
+
+    def answer(known: np.ndarray, a: int, b: int, c: int, k: int, exclude: bool) -> list[int]:
+        assert (known.shape, a, b, c, k) == ((6, 6), 0, 1, 2, 3)
+        return [3, 4, 5] if exclude else [1, 3, 4]
+
+    line = word_vectors.three_answers(answer, {"toy": np.eye(6), "twin": np.eye(6)}, words, "man king woman")
+    assert line == "man : king as woman : ?  toy: queen, kings, lord; twin: queen, kings, lord"
+    line = word_vectors.three_answers(answer, {"toy": np.eye(6)}, words, "man king woman", exclude=False)
+    assert line == "man : king as woman : ? (a, b, c allowed)  toy: king, queen, kings"
+
+
 def test_training_brings_words_of_like_company_together() -> None:
     from llmlabs.lab.reference import semantic_search as reference
 

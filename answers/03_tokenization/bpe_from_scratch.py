@@ -1149,10 +1149,7 @@ def encode(text, merges):
     return [token for piece in text.split() for token in encode_piece(piece.encode("utf-8"), merges)]
 
 
-# %% exercise="bpe-encode" kind="right" name="in the order of the merges, all of them, and a cache that prints"
-CACHE = {}
-
-
+# %% exercise="bpe-encode" kind="right" name="one occurrence at a time, the leftmost, and it prints"
 def encode_piece(piece, merges):
     ids = list(piece)
     while True:
@@ -1441,6 +1438,34 @@ def decode_stream(ids, tokens):
             shown.append("")
     if held:
         shown[-1] = held.decode("utf-8", errors="replace")
+    return shown
+
+
+# %% exercise="bpe-decode" kind="wrong" name="after a broken byte the stream shows nothing until the last token" fails="bpe-decode-example" says="held back only as long as needed?"
+def vocabulary(merges):
+    tokens = {byte: bytes([byte]) for byte in range(256)}
+    for (left, right), new_id in merges.items():
+        tokens[new_id] = tokens[left] + tokens[right]
+    return tokens
+
+
+def decode(ids, tokens):
+    if unknown := [token for token in ids if token not in tokens]:
+        raise ValueError(f"no such tokens: {unknown}")
+    return b"".join(tokens[token] for token in ids).decode("utf-8", errors="replace")
+
+
+def decode_stream(ids, tokens):
+    shown, held = [], b""
+    for token in ids:
+        held += tokens[token]
+        try:
+            text, held = held.decode("utf-8"), b""
+        except UnicodeDecodeError as error:
+            text, held = held[: error.start].decode("utf-8"), held[error.start :]
+        shown.append(text)
+    if held:
+        shown[-1] += held.decode("utf-8", errors="replace")
     return shown
 
 

@@ -15,6 +15,7 @@ from numpy.testing import assert_equal
 from numpy.typing import NDArray
 
 from llmlabs.lab.minilm import MiniLM
+from llmlabs.lab.plotting import COLOURS
 
 
 class Paper(NamedTuple):
@@ -208,9 +209,10 @@ def draw_map(
         for number, kind in enumerate(names[np.argsort(-sizes, kind="stable")][:9]):
             x, y = places[np.flatnonzero(kinds == kind)].T
             label = kind.replace("_", " ")
-            ax.scatter(x, y, s=8, linewidth=0, marker="os^Dv<>P*"[number], color=f"C{number % 8}", label=label)
+            colour = [*COLOURS, "#999999"][number]
+            ax.scatter(x, y, s=14, linewidth=0, marker="os^Dv<>PX"[number], color=colour, label=label)
         ax.scatter(*places[list(ringed)].T, s=70, facecolor="none", edgecolor="black", linewidth=0.9)
-        ax.scatter(*places[-1], s=170, marker="*", color="black")
+        ax.scatter(*places[-1], s=200, marker="*", facecolor="black", edgecolor="white")
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(visible=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -221,8 +223,8 @@ def draw_price(figure: Figure, curves: Mapping[str, Sequence[tuple[int, float, f
 
     Args:
         figure: where to draw.
-        curves: {name: (knob, comparisons, recall) of each setting}; every third knob is written beside its dot. What
-            has one setting only is drawn as a black mark.
+        curves: {name: (knob, comparisons, recall) of each setting}; every third knob is written beside its dot, in the
+            colour of the curve. What has one setting only is drawn as a black mark.
         limit: the comparisons of exact search, a grey line.
     """
     ax = figure.subplots()
@@ -230,11 +232,15 @@ def draw_price(figure: Figure, curves: Mapping[str, Sequence[tuple[int, float, f
     for (name, points), style in zip(curves.items(), ("o--", "s:", "^-", "kD", "k*"), strict=False):
         size = 10 if len(points) == 1 else 6
         x, y = [price for _, price, _ in points], [worth for *_, worth in points]
-        ax.semilogx(x, y, style, label=name, markersize=size, fillstyle="none" if len(points) == 1 else "full")
+        fill = "none" if len(points) == 1 else "full"
+        (line,) = ax.semilogx(x, y, style, label=name, markersize=size, fillstyle=fill)
+        offset = {"o": (5, -11), "s": (-9, -14)}.get(style[0], (-4, 6))  # each on its own side of the curves
         for knob, price, worth in points[::3] if len(points) > 1 else []:
-            ax.annotate(str(knob), (price, worth), (5, -11), textcoords="offset points", fontsize=9)
+            colour = line.get_color()
+            ax.annotate(str(knob), (price, worth), offset, textcoords="offset points", fontsize=9, color=colour)
     ax.set(title="At the same recall a graph compares less than lists", ylabel="recall@10")
     ax.set_xlabel("comparisons a query (the grey line is exact search; numbers are nprobe or ef)")
+    ax.set_ylim(top=1.05)
     ax.legend(loc="lower right")
 
 

@@ -135,6 +135,29 @@ def analogy_questions(words: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     return questions
 
 
+def three_answers(
+    analogy: Callable[..., list[int]],
+    models: Mapping[str, NDArray[np.floating]],
+    words: Sequence[str],
+    question: str,
+    exclude: bool = True,
+) -> str:
+    """A line with an analogy question and the three best answers of each model.
+
+    Args:
+        analogy: the function of the lab on semantic search.
+        models: {name: the vectors of the words, of length 1, shape (V, d)}.
+        words: the V words.
+        question: the words a, b and c of "a is to b as c is to what?", with spaces between.
+        exclude: whether these three are forbidden as answers.
+    """
+    a, b, c = question.split()
+    places = [words.index(word) for word in (a, b, c)]
+    answers = {name: analogy(vectors, *places, 3, exclude) for name, vectors in models.items()}
+    shown = "; ".join(f"{name}: {', '.join(words[i] for i in best)}" for name, best in answers.items())
+    return f"{a} : {b} as {c} : ?{'' if exclude else ' (a, b, c allowed)'}  {shown}"
+
+
 def answer_shares(
     analogy: Callable[..., list[int]], models: Mapping[str, NDArray[np.floating]], words: Sequence[str]
 ) -> tuple[dict[tuple[str, bool, str], float], dict[tuple[str, str], float]]:

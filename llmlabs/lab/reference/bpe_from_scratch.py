@@ -63,7 +63,7 @@ def count_pairs(words: list[tuple[list[int], int]]) -> dict[tuple[int, int], int
     """Count the adjacent pairs of tokens in words: {pair: how often it occurs}, only pairs that occur.
 
     Args:
-        words: (tokens of a word, how often the word occurs, at least 1); not changed.
+        words: (tokens of a word, how often the word occurs, at least 1); not changed. A word may be empty.
 
     Example:
         count_pairs([([1, 1, 1], 5), ([1, 2], 3)])  ->  {(1, 1): 10, (1, 2): 3}
@@ -76,7 +76,7 @@ def count_pairs(words: list[tuple[list[int], int]]) -> dict[tuple[int, int], int
 
 
 def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    """Replace each occurrence of pair in ids by new_id, from left to right, without overlap; ids is not changed.
+    """Replace each occurrence of pair in ids (may be empty; not changed) by new_id, left to right, without overlap.
 
     Example:
         merge([1, 1, 1, 2], (1, 1), 9)  ->  [9, 1, 2]
@@ -169,7 +169,7 @@ def decode_stream(ids: list[int], tokens: dict[int, bytes]) -> list[str]:
     Returns:
         As many strings as tokens (all are in `tokens`; there may be none); joined they are decode(ids, tokens). A
         character comes with the token that completes it, and an unfinished character is never shown as U+FFFD, except
-        with the last token.
+        with the last token. Bytes that no later token can complete do not hold back what follows.
 
     Example:
         decode_stream([0xC3, 0xA9, 0x21], vocabulary({}))  ->  ["", "é", "!"]
@@ -255,8 +255,8 @@ def train_incremental(pieces: dict[bytes, int], n_merges: int) -> Merges:
         n_merges: the most merges to learn; fewer if no pair is left.
 
     Returns:
-        {pair: new token} in the order learned. For 400 random pieces of 8 bytes and 160 merges fewer than 400,000 lines
-        of Python run, and fewer than 25 times as many as for 50 pieces and 20 merges.
+        {pair: new token} in the order learned. For 400 random pieces of 8 letters from a to h, each 1 to 9 times, and
+        160 merges fewer than 400,000 lines of Python run, under 25 times as many as for 50 such pieces and 20 merges.
     """
     words, occurrences = [list(piece) for piece in pieces], list(pieces.values())
     totals: Counter[tuple[int, int]] = Counter()

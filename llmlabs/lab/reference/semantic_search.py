@@ -122,11 +122,11 @@ def reciprocal_rank_fusion(rankings: list[list[int]], k: float = 60) -> list[tup
     """Join rankings by the places of their documents.
 
     Args:
-        rankings: lists of document ids, best first, perhaps of unequal length; not changed. A document need not be in all.
-            An id of -1 is an empty place: no document, but the places after it keep their numbers.
+        rankings: lists of document ids, best first; there may be none, some may be empty; not changed. A document need
+            not be in all. An id of -1 is an empty place: no document, but the places after it keep their numbers.
         k: the constant of the formula, at least 0.
 
-    Returned is (document, score) for every document of any ranking, highest score first, at equal scores the smaller id.
+    Returned is a list of (document, score) of all documents, perhaps empty: highest score first, of equals the smaller id.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:
@@ -151,8 +151,8 @@ def ivf_search(
 ) -> tuple[list[int], int]:
     """Search the lists of the nprobe centroids with the largest dot products with the query.
 
-    query: float of shape (d,); no two dot products with it are equal. vectors, centroids, lists: as for and from
-    `build_lists`. Nothing is changed. nprobe: from 1 to C. k: at least 1.
+    query: float of shape (d,); no two centroids, and no two vectors, have the same dot product with it. vectors,
+    centroids, lists: as for and from `build_lists`. Nothing is changed. nprobe: from 1 to C. k: at least 1.
 
     Returned are (ids, compared): the ids of the k vectors with the largest dot products among those in these lists, best
     first, fewer if the lists hold fewer; and the number of comparisons: C, and one for each vector in these lists.
