@@ -85,6 +85,9 @@ def test_near() -> None:
     for got in (torch.tensor([1.0, 2.1]), torch.tensor([1.0, float("nan")]), torch.tensor([1.0]), torch.ones(2, 1)):
         with pytest.raises(AssertionError, match="why"):
             fine_tuning.assert_near(got, torch.tensor([1.0, 2.0]), "why")
+    fine_tuning.assert_near(torch.ones(2).half(), torch.ones(2), "why", dtype=torch.float16)
+    with pytest.raises(AssertionError, match=r"why: torch\.float16 expected, got torch\.float32"):
+        fine_tuning.assert_near(torch.ones(2), torch.ones(2), "why", dtype=torch.float16)
 
 
 def test_the_start_of_a_lora_layer() -> None:

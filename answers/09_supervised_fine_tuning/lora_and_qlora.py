@@ -365,7 +365,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="float32 comes out of a bfloat16 layer" fails="lora-linear-properties" says="outputs of x's dtype expected"
+# %% exercise="lora-linear" kind="wrong" name="float32 comes out of a bfloat16 layer" fails="lora-linear-properties" says="torch.bfloat16 expected, got torch.float32"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -4071,7 +4071,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="float32 comes out for bfloat16" fails="lora-qlora-properties" says="outputs of x's dtype expected"
+# %% exercise="lora-qlora" kind="wrong" name="float32 comes out for bfloat16" fails="lora-qlora-properties" says="torch.bfloat16 expected, got torch.float32"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4380,7 +4380,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the weight comes as bfloat16" fails="lora-qlora-properties" says="weight() should be float32"
+# %% exercise="lora-qlora" kind="wrong" name="the weight comes as bfloat16" fails="lora-qlora-properties" says="torch.float32 expected, got torch.bfloat16"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)

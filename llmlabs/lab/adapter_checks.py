@@ -149,4 +149,4 @@ def check_memory(layer: torch.nn.Module, x: torch.Tensor, weights: int, others: 
         )
     limit = 0.6 * weights + 3 * own + 4 * x.nbytes  # codes may be kept, floats may not
     if kept > limit:
-        raise AssertionError(f"{why}: autograd keeps {kept} bytes, under {limit:.0f} expected: a float weight, saved or on ctx?")
+        raise AssertionError(f"{why}: autograd keeps {kept} bytes, under {limit:.0f} expected: a float weight? on ctx?")

@@ -345,7 +345,9 @@ def trl_losses(
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-def assert_near(got: torch.Tensor, want: torch.Tensor, why: str, share: float = 1e-4) -> None:
+def assert_near(
+    got: torch.Tensor, want: torch.Tensor, why: str, share: float = 1e-4, dtype: torch.dtype | None = None
+) -> None:
     """Raise AssertionError unless got has want's shape and is near it: off by at most `share` of want's largest entry.
 
     Args:
@@ -353,7 +355,10 @@ def assert_near(got: torch.Tensor, want: torch.Tensor, why: str, share: float = 
         want: what is expected.
         why: what was given, and the likely mistake; the message begins with it.
         share: 1e-4 is far above the rounding of short float32 sums, and far below any wrong formula.
+        dtype: of got; any if None.
     """
+    if dtype not in (None, got.dtype):
+        raise AssertionError(f"{why}: {dtype} expected, got {got.dtype}")
     if tuple(got.shape) != tuple(want.shape):
         raise AssertionError(f"{why}: shape {tuple(want.shape)} expected, got {tuple(got.shape)}")
     found, right = got.detach().float(), want.detach().float()
@@ -449,8 +454,8 @@ def held_bytes(module: torch.nn.Module) -> int:
 def bytes_kept_for_backward(module: torch.nn.Module, x: torch.Tensor) -> int:
     """The bytes kept between the forward and the backward pass of `module(x)`, each tensor once.
 
-    They are what autograd saves and what a `torch.autograd.Function` leaves on its ctx; a module on a ctx counts nothing,
-    for `held_bytes` counts what it holds.
+    They are what autograd saves and what a `torch.autograd.Function` leaves on its ctx. A module on a ctx counts
+    nothing: `held_bytes` counts what it holds.
     """
     import torch
 

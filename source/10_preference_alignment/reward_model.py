@@ -934,7 +934,7 @@ for (name, block), marker in zip(blocks.items(), "osD^v", strict=True):
     gain[name], perplexity[name] = loss["worst"] - loss["best"], math.exp(loss["general"])
     plt.plot(gain[name], perplexity[name], marker, markersize=9, label=name)
     print(f"{name:>27}: best reply ahead by {gain[name]:+.3f} nats a token, perplexity of Emma {perplexity[name]:.1f}")
-label(plt.gca(), "Alignment is paid for elsewhere: here in Emma", "best reply ahead, nats a token", "perplexity of Emma")
+label(plt.gca(), "Alignment is paid for elsewhere: in Emma", "best reply ahead, nats a token", "perplexity of Emma")
 plt.show()
 assert min(gain.values()) == gain["before"], "both trainings should favour the better replies"
 assert perplexity["before"] < perplexity["with Austen mixed in"] < perplexity["on replies only"], "a tax expected"
