@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from llmlabs.lab.data import austen
 from llmlabs.lab.models import smollm2
-from llmlabs.lab.plotting import label, use_course_style
+from llmlabs.lab.plotting import draw_by_length, label, use_course_style
 from llmlabs.lab.preferences import bank_replies, sums
 from llmlabs.lab.reference import reward_model as reference
 from llmlabs.lab.rewards import LastLayerPolicy, best_of_n_curves, best_texts, claims, frozen_states, head_by_trl
@@ -643,20 +643,12 @@ judges = {"raters": pairs["pool"], "gold": preference_pairs(prompts["pool"], gol
 ideal = fit_head(*training_states(preference_pairs(prompts["train"], gold["train"], 0.5)), L2)
 heads = {"plain": plain, "length-controlled": controlled, "trained on gold": ideal}
 pool = {name: states["pool"] @ w / (states["pool"] @ w).std() for name, w in heads.items()}
-figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.6), sharey=True)
-slopes: dict[str, float] = {}
-agree: dict[str, dict[str, float]] = {}
-for ax, (name, r) in zip(axes, pool.items(), strict=True):
-    slopes[name] = length_slope(r, length["pool"] / 10, prompts["pool"])
-    agree[name] = {judge: pair_accuracy(r[found] @ [1, -1]) for judge, found in judges.items()}
-    dots = ax.scatter(length["pool"][::3], (r - r.mean())[::3], s=9, c=gold["pool"][::3], cmap="viridis")
-    ax.set(title=f"{name}: {slopes[name]:+.2f}", xlabel="length, tokens")
-    by = ", ".join(f"with {judge} {share:.1%}" for judge, share in agree[name].items())
+slopes = {name: length_slope(r, length["pool"] / 10, prompts["pool"]) for name, r in pool.items()}
+agree = {name: {judge: pair_accuracy(r[p] @ [1, -1]) for judge, p in judges.items()} for name, r in pool.items()}
+for name, found in agree.items():
+    by = ", ".join(f"with {judge} {share:.1%}" for judge, share in found.items())
     print(f"{name:>18}: {slopes[name]:+.2f} for ten tokens more; agrees {by}")
-axes[0].set_ylabel("reward, standard deviations")
-figure.colorbar(dots, ax=axes, label="gold score")
-figure.suptitle("The control lowers the slope, in part (sd for ten tokens more; every third reply)", fontsize=11)
-plt.show()
+draw_by_length({f"{name}: {slope:+.2f}": pool[name] for name, slope in slopes.items()}, length["pool"], gold["pool"])
 assert slopes["length-controlled"] < slopes["plain"], "the control should lower the slope"
 assert agree["length-controlled"]["gold"] > agree["plain"]["gold"], "the control should bring the head nearer to gold"
 
@@ -872,7 +864,7 @@ for n in (0, 8):
 
 
 # %% [markdown]
-# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold). The thin lines, and the lines "fresh" of the table, are the same on eight other questions with replies drawn by another seed, which nothing in this lab was selected by.
+# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy (centred, so that a random reply, $n = 1$, earns 0) and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold). The thin lines, and the lines "fresh" of the table, are the same on eight other questions with replies drawn by another seed, which nothing in this lab was selected by.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-overoptimisation", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 ns, curves = range(1, 13), {}
