@@ -345,7 +345,7 @@ def training_bytes(config: Mapping[str, Any], targets: Sequence[str], r: int, me
 # %% nbgrader={"grade": true, "grade_id": "lora-memory-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 config = {"vocab_size": 10, "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2}
 config |= {"num_key_value_heads": 1, "tie_word_embeddings": True}
-cases: list = [("full", 1, (172, 172, 344, 344, 2064)), ("lora", 1, (172, 14, 400, 56, 112))]
+cases = [("full", 1, (172, 172, 344.0, 344, 2064)), ("lora", 1, (172, 14, 400.0, 56, 112))]
 cases += [("qlora", 1, (172, 14, 221.904296875, 56, 112))]
 ### BEGIN HIDDEN TESTS
 cases += [("lora", 2, (172, 28, 456, 112, 224))]
