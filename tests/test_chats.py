@@ -176,6 +176,7 @@ def test_the_pictures_are_drawn() -> None:
     plotting.draw_counts([[3, 0], [1, 4]], ["a", "b"], "rows", "columns")
     assert plt.gca().get_title() == "The two sides agree on 88% of 8"
     plotting.draw_limits([0.0, 1.0], [0.5, 1.0], [1.0, 0.5], [(0.2, 0.8), (0.5, 1.0)], "limit")
+    plotting.draw_by_length({"a": np.arange(6.0), "b": -np.arange(6.0)}, np.arange(6.0), np.arange(6.0))
     plotting.draw_before_and_after({"a": 5, "b": 9}, {"b": 2}, "chats", "title")
     assert [label.get_text() for label in plt.gca().get_xticklabels()] == ["b", "a"]
     segments = np.array([[1, 1, 2, 0]])

@@ -85,6 +85,9 @@ def test_near() -> None:
     for got in (torch.tensor([1.0, 2.1]), torch.tensor([1.0, float("nan")]), torch.tensor([1.0]), torch.ones(2, 1)):
         with pytest.raises(AssertionError, match="why"):
             fine_tuning.assert_near(got, torch.tensor([1.0, 2.0]), "why")
+    fine_tuning.assert_near(torch.ones(2).half(), torch.ones(2), "why", dtype=torch.float16)
+    with pytest.raises(AssertionError, match=r"why: torch\.float16 expected, got torch\.float32"):
+        fine_tuning.assert_near(torch.ones(2), torch.ones(2), "why", dtype=torch.float16)
 
 
 def test_the_start_of_a_lora_layer() -> None:
@@ -117,12 +120,63 @@ def test_bytes_that_are_held_and_kept() -> None:
     assert fine_tuning.bytes_kept_for_backward(nn.Identity(), torch.ones(2, 100)) == 0
 
 
+class _Product(torch.autograd.Function):
+    """x times a weight of 50 x 100 ones, which is kept in a way that can be chosen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, how: str) -> torch.Tensor:
+        weight = torch.ones(50, 100)
+        if how == "saved":
+            ctx.save_for_backward(weight)
+        elif how == "attribute":
+            ctx.weight = weight
+        elif how == "list":
+            ctx.kept = {"in": [weight, (weight,)]}
+            ctx.kept["in"].append(ctx.kept)
+        elif how == "layer":
+            ctx.layer = nn.Linear(100, 50)
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return grad @ torch.ones(50, 100), None
+
+
+class _Keeper(nn.Module):
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = _Product.apply(x, self.how)
+        return 3 * product + 1
+
+
+@pytest.mark.parametrize("how", ["", "layer", "saved", "attribute", "list"])
+def test_bytes_that_a_function_keeps(how: str) -> None:
+    kept = fine_tuning.bytes_kept_for_backward(nn.Sequential(_Keeper(how), nn.Flatten()), torch.ones(2, 100))
+    assert kept == (0 if how in ("", "layer") else 4 * 5000)
+
+
 def test_what_is_not_copied() -> None:
     linear = nn.Linear(3, 2)
     assert "same memory" in fine_tuning.not_copied(lambda module: {"w": module.weight.detach()}, linear)
     assert "same memory" in fine_tuning.not_copied(lambda module: {"b": module.bias[1:]}, linear)
     assert "gradient" in fine_tuning.not_copied(lambda module: {"w": module.weight.clone()}, linear)
     assert fine_tuning.not_copied(lambda module: {"w": module.weight.detach().clone()}, linear) == ""
+
+
+class _Ones(torch.autograd.Function):
+    """x times a weight, with the gradient that is right only where that by each output is 1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        ctx.total = total
+        return x @ total.T
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return torch.ones_like(grad) @ ctx.total, None
 
 
 class _Lora(nn.Module):
@@ -139,7 +193,8 @@ class _Lora(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a = self.A.detach() if self.fault == "detached" else self.A
-        return x @ self.base.weight.T + (0 if self.merged else 3) * (x @ a.T @ self.B.T)
+        frozen = _Ones.apply(x, self.base.weight) if self.fault == "ones" else x @ self.base.weight.T
+        return frozen + (0 if self.merged else 3) * (x @ a.T @ self.B.T)
 
     def merge(self) -> None:
         if not self.merged or self.fault == "twice":
@@ -153,13 +208,13 @@ class _Lora(nn.Module):
         self.merged = 0
 
 
-@pytest.mark.parametrize("fault", ["", "detached", "twice", "rounds"])
+@pytest.mark.parametrize("fault", ["", "detached", "ones", "twice", "rounds"])
 def test_checks_of_an_adapted_layer(fault: str) -> None:
     torch.manual_seed(0)
     layer, x = _Lora(fault), torch.randn(2, 4, 5)
     weight, merged = layer.base.weight.detach().clone(), (layer.base.weight + layer.update()).detach()
     for name, check in {
-        "detached": lambda: adapter_checks.check_gradients(layer, x, merged, 3.0, "why", 1e-4),
+        "detached ones": lambda: adapter_checks.check_gradients(layer, x, merged, 3.0, "why", 1e-4),
         "twice rounds": lambda: adapter_checks.check_merging(layer, x, x @ merged.T, merged, weight, "why", 1e-4),
     }.items():
         if fault and fault in name:

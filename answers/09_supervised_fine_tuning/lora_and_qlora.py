@@ -365,7 +365,7 @@ class LoRALinear(nn.Module):
             self.kept = None
 
 
-# %% exercise="lora-linear" kind="wrong" name="float32 comes out of a bfloat16 layer" fails="lora-linear-properties" says="outputs of x's dtype expected"
+# %% exercise="lora-linear" kind="wrong" name="float32 comes out of a bfloat16 layer" fails="lora-linear-properties" says="torch.bfloat16 expected, got torch.float32"
 class LoRALinear(nn.Module):
     def __init__(self, base, r, alpha):
         super().__init__()
@@ -1697,6 +1697,31 @@ def training_bytes(config, targets, r, method):
     return {"parameters": total, "trained": adapters} | bytes_of
 
 
+# %% exercise="lora-memory" kind="wrong" name="a block that is not full counted whole" fails="lora-memory-example" says="no rounding up?"
+def training_bytes(config, targets, r, method):
+    d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    k = config["num_key_value_heads"] * d // config["num_attention_heads"]
+    shapes = {"q_proj": (d, d), "k_proj": (d, k), "v_proj": (d, k), "o_proj": (d, d)}
+    shapes |= {"gate_proj": (d, f), "up_proj": (d, f), "down_proj": (f, d)}
+    if method not in ("full", "lora", "qlora"):
+        raise ValueError(f"unknown method {method!r}")
+    for target in targets:
+        if target not in shapes:
+            raise ValueError(f"unknown target {target!r}")
+    matrices = layers * sum(i * o for i, o in shapes.values())
+    rest = 2 * d * layers + d + config["vocab_size"] * d * (1 if config["tie_word_embeddings"] else 2)
+    total = matrices + rest
+    adapters = layers * sum(r * sum(shapes[target]) for target in targets)
+    if method == "full":
+        bytes_of = {"weights": 2 * total, "gradients": 2 * total, "optimizer": 12 * total}
+        return {"parameters": total, "trained": total} | bytes_of
+    frozen = 2 * total
+    if method == "qlora":
+        frozen = 2 * rest + matrices / 2 + -(-matrices // 64) + 4 * -(-matrices // (64 * 256))
+    bytes_of = {"weights": frozen + 4 * adapters, "gradients": 4 * adapters, "optimizer": 8 * adapters}
+    return {"parameters": total, "trained": adapters} | bytes_of
+
+
 # %% exercise="lora-memory" kind="wrong" name="bits taken for bytes" fails="lora-memory-properties" says="2 bytes each, 4 in adapters"
 def training_bytes(config, targets, r, method):
     d, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
@@ -2869,6 +2894,57 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
+# %% exercise="lora-qlora" kind="wrong" name="scales that are all equal come back as 0" fails="lora-qlora-example" says="64 times 1.0 for each of 2 outputs?"
+def quantize_scales(absmax, code8):
+    n, mean = len(absmax), absmax.mean()
+    differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
+    absmax2 = differences.abs().amax(1)
+    scaled = differences / torch.where(absmax2 > 0, absmax2, 1.0)[:, None]
+    codes = torch.bucketize(scaled, (code8[1:] + code8[:-1]) / 2)
+    return codes.flatten()[:n].to(torch.uint8), absmax2, mean
+
+
+class FrozenProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, layer):
+        ctx.layer = layer
+        return functional.linear(x, layer.weight().to(x.dtype))
+
+    @staticmethod
+    def backward(ctx, g):
+        return g @ ctx.layer.weight().to(g.dtype), None
+
+
+class QLoRALinear(nn.Module):
+    def __init__(self, base, r, alpha, code8):
+        super().__init__()
+        packed, absmax = reference.quantize_nf4(base.weight.detach())
+        codes, absmax2, mean = quantize_scales(absmax, code8)
+        self.shape, self.scale = tuple(base.weight.shape), alpha / r
+        for name, tensor in {
+            "packed": packed,
+            "codes": codes,
+            "absmax2": absmax2,
+            "mean": mean,
+            "code8": code8,
+        }.items():
+            self.register_buffer(name, tensor)
+        self.bias = None if base.bias is None else nn.Parameter(base.bias.detach().clone(), requires_grad=False)
+        self.A = nn.Parameter(torch.empty(r, base.in_features).uniform_(-1, 1) / math.sqrt(base.in_features))
+        self.B = nn.Parameter(torch.zeros(base.out_features, r))
+
+    def weight(self):
+        largest = self.absmax2.repeat_interleave(256)[: len(self.codes)]
+        absmax = self.code8[self.codes.long()] * largest + self.mean * (largest > 0)
+        return reference.dequantize_nf4(self.packed, absmax, self.shape)
+
+    def forward(self, x):
+        h = FrozenProduct.apply(x, self)
+        if self.bias is not None:
+            h = h + self.bias.to(x.dtype)
+        return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
+
+
 # %% exercise="lora-qlora" kind="wrong" name="the mean of each block" fails="lora-qlora-properties" says="come back other than expected: minus mean? blocks of 256? nearest value?"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
@@ -3689,6 +3765,58 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
+# %% exercise="lora-qlora" kind="wrong" name="the float weight kept as an attribute of ctx" fails="lora-qlora-properties" says="autograd keeps"
+def quantize_scales(absmax, code8):
+    n, mean = len(absmax), absmax.mean()
+    differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
+    absmax2 = differences.abs().amax(1)
+    scaled = differences / torch.where(absmax2 > 0, absmax2, 1.0)[:, None]
+    codes = torch.bucketize(scaled, (code8[1:] + code8[:-1]) / 2)
+    return codes.flatten()[:n].to(torch.uint8), absmax2, mean
+
+
+class FrozenProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, layer):
+        weight = layer.weight().to(x.dtype)
+        ctx.weight = weight
+        return functional.linear(x, weight)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g @ ctx.weight, None
+
+
+class QLoRALinear(nn.Module):
+    def __init__(self, base, r, alpha, code8):
+        super().__init__()
+        packed, absmax = reference.quantize_nf4(base.weight.detach())
+        codes, absmax2, mean = quantize_scales(absmax, code8)
+        self.shape, self.scale = tuple(base.weight.shape), alpha / r
+        for name, tensor in {
+            "packed": packed,
+            "codes": codes,
+            "absmax2": absmax2,
+            "mean": mean,
+            "code8": code8,
+        }.items():
+            self.register_buffer(name, tensor)
+        self.bias = None if base.bias is None else nn.Parameter(base.bias.detach().clone(), requires_grad=False)
+        self.A = nn.Parameter(torch.empty(r, base.in_features).uniform_(-1, 1) / math.sqrt(base.in_features))
+        self.B = nn.Parameter(torch.zeros(base.out_features, r))
+
+    def weight(self):
+        largest = self.absmax2.repeat_interleave(256)[: len(self.codes)]
+        absmax = self.code8[self.codes.long()] * largest + self.mean
+        return reference.dequantize_nf4(self.packed, absmax, self.shape)
+
+    def forward(self, x):
+        h = FrozenProduct.apply(x, self)
+        if self.bias is not None:
+            h = h + self.bias.to(x.dtype)
+        return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
+
+
 # %% exercise="lora-qlora" kind="wrong" name="no gradient through the frozen part" fails="lora-qlora-properties" says="gradient by x; does it flow through both paths"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
@@ -3708,6 +3836,57 @@ class FrozenProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         return torch.zeros(*g.shape[:-1], ctx.layer.shape[1], dtype=g.dtype), None
+
+
+class QLoRALinear(nn.Module):
+    def __init__(self, base, r, alpha, code8):
+        super().__init__()
+        packed, absmax = reference.quantize_nf4(base.weight.detach())
+        codes, absmax2, mean = quantize_scales(absmax, code8)
+        self.shape, self.scale = tuple(base.weight.shape), alpha / r
+        for name, tensor in {
+            "packed": packed,
+            "codes": codes,
+            "absmax2": absmax2,
+            "mean": mean,
+            "code8": code8,
+        }.items():
+            self.register_buffer(name, tensor)
+        self.bias = None if base.bias is None else nn.Parameter(base.bias.detach().clone(), requires_grad=False)
+        self.A = nn.Parameter(torch.empty(r, base.in_features).uniform_(-1, 1) / math.sqrt(base.in_features))
+        self.B = nn.Parameter(torch.zeros(base.out_features, r))
+
+    def weight(self):
+        largest = self.absmax2.repeat_interleave(256)[: len(self.codes)]
+        absmax = self.code8[self.codes.long()] * largest + self.mean
+        return reference.dequantize_nf4(self.packed, absmax, self.shape)
+
+    def forward(self, x):
+        h = FrozenProduct.apply(x, self)
+        if self.bias is not None:
+            h = h + self.bias.to(x.dtype)
+        return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
+
+
+# %% exercise="lora-qlora" kind="wrong" name="a gradient of ones, whatever comes from above" fails="lora-qlora-properties" says="runs from -1 to 2; is it used?"
+def quantize_scales(absmax, code8):
+    n, mean = len(absmax), absmax.mean()
+    differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
+    absmax2 = differences.abs().amax(1)
+    scaled = differences / torch.where(absmax2 > 0, absmax2, 1.0)[:, None]
+    codes = torch.bucketize(scaled, (code8[1:] + code8[:-1]) / 2)
+    return codes.flatten()[:n].to(torch.uint8), absmax2, mean
+
+
+class FrozenProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, layer):
+        ctx.layer = layer
+        return functional.linear(x, layer.weight().to(x.dtype))
+
+    @staticmethod
+    def backward(ctx, g):
+        return torch.ones_like(g) @ ctx.layer.weight().to(g.dtype), None
 
 
 class QLoRALinear(nn.Module):
@@ -3892,7 +4071,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="float32 comes out for bfloat16" fails="lora-qlora-properties" says="outputs of x's dtype expected"
+# %% exercise="lora-qlora" kind="wrong" name="float32 comes out for bfloat16" fails="lora-qlora-properties" says="torch.bfloat16 expected, got torch.float32"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)
@@ -4201,7 +4380,7 @@ class QLoRALinear(nn.Module):
         return h + self.scale * (x @ self.A.to(x.dtype).T @ self.B.to(x.dtype).T)
 
 
-# %% exercise="lora-qlora" kind="wrong" name="the weight comes as bfloat16" fails="lora-qlora-properties" says="weight() should be float32"
+# %% exercise="lora-qlora" kind="wrong" name="the weight comes as bfloat16" fails="lora-qlora-properties" says="torch.float32 expected, got torch.bfloat16"
 def quantize_scales(absmax, code8):
     n, mean = len(absmax), absmax.mean()
     differences = functional.pad(absmax - mean, (0, -n % 256)).reshape(-1, 256)

@@ -701,6 +701,29 @@ def temperature(margins):
     return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
 
 
+# %% exercise="reward-calibration" kind="wrong" name="an empty list for the accuracy" fails="reward-calibration-example" says="a tie counts half"
+def pair_accuracy(margins):
+    return []
+
+
+def calibration_error(margins, bins):
+    claims, right = 1 / (1 + np.exp(-np.abs(margins))), np.heaviside(margins, 0.5)
+    index = np.minimum(((claims - 0.5) * 2 * bins).astype(int), bins - 1)
+    error = 0.0
+    for b in range(bins):
+        own = index == b
+        if own.any():
+            error += own.mean() * abs(right[own].mean() - claims[own].mean())
+    return float(error)
+
+
+def temperature(margins):
+    def loss(log_t):
+        return np.logaddexp(0, -margins / np.exp(log_t)).mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded", options={"xatol": 1e-6}).x))
+
+
 # %% exercise="reward-calibration" kind="wrong" name="a tie counts in full" fails="reward-calibration-example" says="a tie counts half"
 def pair_accuracy(margins):
     return float(np.mean(margins >= 0))
@@ -1188,6 +1211,31 @@ def length_slope(rewards, lengths, prompts):
         r[own] -= r[own].mean()
         x[own] -= x[own].mean()
     np.seterr(all="ignore")
+    return float(r @ x / (x @ x))
+
+
+def fit_length_controlled(better, worse, length_gap, l2):
+    def objective(v):
+        w, gamma = v[:-1], v[-1]
+        score = (better - worse) @ w + gamma * length_gap
+        loss, d_score, _ = reference.bradley_terry(score, np.zeros(len(score)))
+        return loss + l2 / 2 * w @ w, np.append(d_score @ (better - worse) + l2 * w, d_score @ length_gap)
+
+    options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 2000}
+    v = minimize(objective, np.zeros(better.shape[1] + 1), jac=True, method="L-BFGS-B", options=options).x
+    return v[:-1], float(v[-1])
+
+
+# %% exercise="reward-length" kind="wrong" name="flat only if all lengths are one number" fails="reward-length-example" says="0.0 if flat"
+def length_slope(rewards, lengths, prompts):
+    r, x = np.array(rewards, float), np.array(lengths, float)
+    for p in np.unique(prompts):
+        own = prompts == p
+        r[own] -= r[own].mean()
+        x[own] -= x[own].mean()
+    np.seterr(all="ignore")
+    if np.ptp(lengths) == 0:
+        return 0.0
     return float(r @ x / (x @ x))
 
 
@@ -2013,6 +2061,18 @@ def best_of_n_value(proxy, gold, n):
         raise ValueError(f"n should be between 1 and {size}, not {n}")
     ranked = gold[np.argsort(proxy)]
     return float(sum(math.comb(i, n - 1) / math.comb(size, n) * ranked[i] for i in range(size)))
+
+
+# %% exercise="reward-best-of-n" kind="wrong" name="an empty list for the value" fails="reward-best-of-n-example" says="the gold of winner i, by proxy"
+def best_of_n_kl(n):
+    return math.log(n) - (n - 1) / n
+
+
+def best_of_n_value(proxy, gold, n):
+    size = len(proxy)
+    if not 1 <= n <= size:
+        raise ValueError(f"n should be between 1 and {size}, not {n}")
+    return []
 
 
 # %% exercise="reward-best-of-n" kind="wrong" name="the caller's gold scores sorted in place" fails="reward-best-of-n-properties" says="best_of_n_value changed its arguments"

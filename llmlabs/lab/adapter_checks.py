@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmlabs.lab.fine_tuning import assert_near, bytes_kept_for_backward, held_bytes
-from llmlabs.lab.testing import gradient_of, parameter_gradients, parameters_of
+from llmlabs.lab.testing import gradient_of, inside, load_parameters, parameter_gradients, parameters_of
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,8 @@ def check_gradients(
 ) -> None:
     """Raise AssertionError unless gradients by x, A and B of an adapted linear layer are right.
 
+    Looked at are the gradients of the sum of the outputs, and that by x of a sum in which outputs weigh differently.
+
     Args:
         layer: with the parameters `A` (r, in) and `B` (out, r).
         x: inputs (..., in).
@@ -37,6 +39,8 @@ def check_gradients(
         why: what was given; messages begin with it.
         share: how far an entry may be off, as a share of the largest.
     """
+    import torch
+
     own = {name: value.float() for name, value in parameters_of(layer).items()}
     sums = x.float().flatten(0, -2).sum(0)
     # x needs a gradient as well, or nothing would where A and B are detached
@@ -44,6 +48,12 @@ def check_gradients(
     wanted = {"x": total.sum(0).expand(x.shape), "A": scale * own["B"].sum(0)[:, None] * sums}
     for name, want in (wanted | {"B": scale * (own["A"] @ sums).expand(own["B"].shape)}).items():
         assert_near(slopes[name], want, f"{why}: gradient by {name}; does it flow through both paths, scaled?", share)
+    g = torch.linspace(-1, 2, total.shape[0]).to(x.dtype)
+    after = inside(torch.nn.Linear, len(g), 1, bias=False, dtype=x.dtype)
+    load_parameters(after, {"weight": g[None]})
+    got = gradient_of(inside(torch.nn.Sequential, layer, after), x)[0]
+    hint = "gradient by x where that by the outputs runs from -1 to 2; is it used?"
+    assert_near(got, (g.float() @ total).expand(x.shape), f"{why}: {hint}", share)
 
 
 def check_merging(
@@ -139,4 +149,4 @@ def check_memory(layer: torch.nn.Module, x: torch.Tensor, weights: int, others: 
         )
     limit = 0.6 * weights + 3 * own + 4 * x.nbytes  # codes may be kept, floats may not
     if kept > limit:
-        raise AssertionError(f"{why}: autograd keeps {kept} bytes, under {limit:.0f} expected: a float weight?")
+        raise AssertionError(f"{why}: autograd keeps {kept} bytes, under {limit:.0f} expected: a float weight? on ctx?")

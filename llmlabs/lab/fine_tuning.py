@@ -345,7 +345,9 @@ def trl_losses(
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-def assert_near(got: torch.Tensor, want: torch.Tensor, why: str, share: float = 1e-4) -> None:
+def assert_near(
+    got: torch.Tensor, want: torch.Tensor, why: str, share: float = 1e-4, dtype: torch.dtype | None = None
+) -> None:
     """Raise AssertionError unless got has want's shape and is near it: off by at most `share` of want's largest entry.
 
     Args:
@@ -353,7 +355,10 @@ def assert_near(got: torch.Tensor, want: torch.Tensor, why: str, share: float = 
         want: what is expected.
         why: what was given, and the likely mistake; the message begins with it.
         share: 1e-4 is far above the rounding of short float32 sums, and far below any wrong formula.
+        dtype: of got; any if None.
     """
+    if dtype not in (None, got.dtype):
+        raise AssertionError(f"{why}: {dtype} expected, got {got.dtype}")
     if tuple(got.shape) != tuple(want.shape):
         raise AssertionError(f"{why}: shape {tuple(want.shape)} expected, got {tuple(got.shape)}")
     found, right = got.detach().float(), want.detach().float()
@@ -420,35 +425,38 @@ def not_copied(function: Callable[[Any], Mapping[str, torch.Tensor]], module: to
     return ""
 
 
+def _tensors_in(value: Any, modules: bool) -> Iterator[torch.Tensor]:
+    """The tensors in a value: itself, in lists, tuples, sets and mappings, and, if asked for, in modules."""
+    import torch
+
+    seen, todo = set[int](), [value]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            inner = vars(value) if modules and isinstance(value, torch.nn.Module) else value
+            if isinstance(inner, Mapping):
+                todo += inner.values()
+            elif isinstance(inner, list | tuple | set):
+                todo += inner
+
+
 @inside_submission
 def held_bytes(module: torch.nn.Module) -> int:
     """The bytes of all tensors that a module holds: parameters, buffers, attributes, those in lists and modules too."""
-    import torch
-
-    found: dict[int, int] = {}
-    seen: set[int] = set()
-
-    def look(value: Any) -> None:
-        if isinstance(value, torch.Tensor):
-            storage = value.untyped_storage()
-            found[storage.data_ptr()] = storage.nbytes()
-        elif id(value) not in seen:
-            seen.add(id(value))
-            inner = vars(value) if isinstance(value, torch.nn.Module) else value
-            if isinstance(inner, Mapping):
-                inner = inner.values()
-            elif not isinstance(inner, list | tuple | set):
-                return
-            for one in inner:
-                look(one)
-
-    look(module)
-    return sum(found.values())
+    storages = [tensor.untyped_storage() for tensor in _tensors_in(module, modules=True)]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 @inside_submission
 def bytes_kept_for_backward(module: torch.nn.Module, x: torch.Tensor) -> int:
-    """The bytes that autograd keeps between the forward and the backward pass of `module(x)`, each tensor once."""
+    """The bytes kept between the forward and the backward pass of `module(x)`, each tensor once.
+
+    They are what autograd saves and what a `torch.autograd.Function` leaves on its ctx. A module on a ctx counts
+    nothing: `held_bytes` counts what it holds.
+    """
     import torch
 
     found: dict[int, int] = {}
@@ -458,5 +466,13 @@ def bytes_kept_for_backward(module: torch.nn.Module, x: torch.Tensor) -> int:
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        module(x.detach().clone().requires_grad_())
+        out = module(x.detach().clone().requires_grad_())
+    todo, done = [out.grad_fn], set[Any]()
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in done:
+            done.add(node)  # the ctx of a Function is its node in the graph
+            for tensor in _tensors_in(dict(getattr(node, "__dict__", {})), modules=False):
+                found[tensor.data_ptr()] = tensor.nbytes
+            todo += [below for below, _ in node.next_functions]
     return sum(found.values())

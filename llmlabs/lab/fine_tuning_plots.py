@@ -64,6 +64,7 @@ def plot_codes(weight: torch.Tensor, codes: Mapping[str, torch.Tensor], block: i
         title="NF4 (red) is dense where the weights are", xlabel="weight / absmax of its block", ylabel="weights"
     )
     axes[1].set(title="NF4 uses its codes more evenly", xlabel="code", ylabel="weights (%)", ylim=(0, 18))
+    axes[1].set_xticks(range(0, 16, 3))
     axes[1].legend(ncols=2)
     plt.show()
 

@@ -167,6 +167,25 @@ def draw_limits(
     ax.legend(loc="lower left")
 
 
+def draw_by_length(
+    rewards: Mapping[str, NDArray[np.float64]], lengths: NDArray[np.float64], gold: NDArray[np.float64]
+) -> None:
+    """Draw the rewards of several heads against the lengths of the replies, as a figure; gold scores are the colours.
+
+    Args:
+        rewards: by the title of the picture, each of shape (N,) and in standard deviations; drawn from their mean.
+        lengths, gold: tokens and gold scores of the replies, of shape (N,). Every third reply is drawn.
+    """
+    figure, axes = plt.subplots(1, len(rewards), figsize=(7.6, 2.8), sharey=True)
+    for ax, (title, r) in zip(axes, rewards.items(), strict=True):
+        dots = ax.scatter(lengths[::3], (r - r.mean())[::3], s=9, c=gold[::3], cmap="viridis")
+        ax.set(title=title, xlabel="length, tokens")
+    axes[0].set_ylabel("reward, standard deviations")
+    figure.colorbar(dots, ax=axes, label="gold score")
+    figure.suptitle("The control lowers the slope, in part (sd for ten tokens more; every third reply)", fontsize=11)
+    plt.show()
+
+
 def draw_before_and_after(before: Mapping[str, int], after: Mapping[str, int], unit: str, title: str) -> None:
     """Draw pairs of bars, how many there were of each kind and how many are left, as a figure with a logarithmic axis.
 

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # LoRA and QLoRA
 #
-# You will write LoRA as its paper has it, merge it into a model and take it out again without a trace, put the model under it into 4 bits with NF4 and double quantisation, and train through those 4 bits. With your layers SmolLM2, a real language model of 135 million parameters, learns in a few steps to answer questions about a bank's documents with SQL that runs. You then measure what full fine-tuning, LoRA and QLoRA each learn and each forget. PEFT, bitsandbytes and TRL, the libraries that people in the field use, are the examiners: your numbers must agree with theirs.
+# You will write LoRA as its paper has it, merge it into a model and take it out again without a trace, put the model under it into 4 bits with NF4 and double quantisation, and train through those 4 bits. With your layers SmolLM2 (the Instruct version), a real language model of 135 million parameters, learns in a few steps to answer questions about a bank's documents with SQL that runs. You then measure what full fine-tuning, LoRA and QLoRA each learn and each forget. PEFT, bitsandbytes and TRL, the libraries that people in the field use, are the examiners: your numbers must agree with theirs.
 #
 # Later exercises call earlier pieces as `reference.name`, for example `reference.LoRALinear`. That module holds the course's own solutions, so an exercise that you have not solved never blocks the next one.
 
@@ -143,9 +143,8 @@ for r, alpha, dtype, share in ((3, 4.0, float32, 1e-5), (2, 16.0, float32, 1e-5)
     layer = LoRALinear(inside(nn.Linear, 5, 6, dtype=dtype), r, alpha)
     load_parameters(layer, {"A": a, "B": b, "base.weight": w, "base.bias": bias})
     out, merged = adapter_oracles.peft_lora(x.float(), w.float(), a, b, alpha)
-    out, got = out + bias.float(), layer(x)
-    assert got.dtype == dtype, f"{why}: outputs of x's dtype expected, got {got.dtype}"
-    assert_near(got, out, f"{why}, against PEFT: bias kept? alpha / r?", share)
+    out = out + bias.float()
+    assert_near(layer(x), out, f"{why}, outputs against PEFT: bias kept? alpha / r?", share, dtype)
     adapter_checks.check_gradients(layer, x, merged, alpha / r, why, share)
     adapter_checks.check_merging(layer, x, out, merged, w, why, share)
 ### END HIDDEN TESTS
@@ -303,7 +302,7 @@ print(f"loss on a page of Emma: {before:.3f} nats a token before, {score(smol, e
 # | `lora` | 2 for each parameter of the model, 4 for each of the adapters | 4 for each of the adapters | 8 for each of the adapters (they are float32: no copy) |
 # | `qlora` | as `lora`, but the seven kinds of matrices take 4 bits for a weight, 8 for each 64 weights, and 32 for each $64 \cdot 256$ | as `lora` | as `lora` |
 #
-# **By hand.** $d = 4$, $f = 6$, $L = 1$, $V = 10$, two heads, one of keys, tied. $k = 2$; matrices: $16 + 16 + 8 + 8 + 3 \cdot 24 = 120$; all else: $8 + 4 + 40 = 52$. Adapters with $r = 1$ on `q_proj` and `v_proj`: $(4 + 4) + (4 + 2) = 14$. Full: weights $2 \cdot 172 = 344$ bytes, gradients 344, optimizer $12 \cdot 172 = 2064$. LoRA: $344 + 56 = 400$, 56, 112.
+# **By hand.** $d = 4$, $f = 6$, $L = 1$, $V = 10$, two heads, one of keys, tied. $k = 2$; matrices: $16 + 16 + 8 + 8 + 3 \cdot 24 = 120$; all else: $8 + 4 + 40 = 52$. Adapters with $r = 1$ on `q_proj` and `v_proj`: $(4 + 4) + (4 + 2) = 14$. Full: weights $2 \cdot 172 = 344$ bytes, gradients 344, optimizer $12 \cdot 172 = 2064$. LoRA: $344 + 56 = 400$, 56, 112. QLoRA: a weight of the matrices takes $\frac18\left(4 + \frac8{64} + \frac{32}{16384}\right) \approx 0.51587$ bytes, so the weights take $120 \cdot 0.51587 + 2 \cdot 52 + 56 \approx 221.904$, gradients and optimizer 56 and 112 as before.
 #
 # <details><summary>Hint 1</summary>Write a dict from each of the seven names to its (inputs, outputs): the weights of the matrices and of the adapters are sums over it.</details>
 # <details><summary>Hint 2</summary>A weight in 4 bits takes (4 + 8 / 64 + 32 / (64 * 256)) / 8 bytes, about 0.516.</details>
@@ -320,7 +319,7 @@ def training_bytes(config: Mapping[str, Any], targets: Sequence[str], r: int, me
 
     Returns:
         {"parameters": of the model, without adapters; "trained": how many are trained; "weights", "gradients",
-        "optimizer": bytes}.
+        "optimizer": bytes}. Shares of a block count as fractions: nothing is rounded up.
 
     Raises:
         ValueError: for any other method, or a target that is not one of the seven names.
@@ -346,14 +345,15 @@ def training_bytes(config: Mapping[str, Any], targets: Sequence[str], r: int, me
 # %% nbgrader={"grade": true, "grade_id": "lora-memory-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 config = {"vocab_size": 10, "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2}
 config |= {"num_key_value_heads": 1, "tie_word_embeddings": True}
-cases = [("full", 1, (172, 172, 344, 344, 2064)), ("lora", 1, (172, 14, 400, 56, 112))]
+cases = [("full", 1, (172, 172, 344.0, 344, 2064)), ("lora", 1, (172, 14, 400.0, 56, 112))]
+cases += [("qlora", 1, (172, 14, 221.904296875, 56, 112))]
 ### BEGIN HIDDEN TESTS
 cases += [("lora", 2, (172, 28, 456, 112, 224))]
 ### END HIDDEN TESTS
 for method, r, expected in cases:
     found = training_bytes(config, ["q_proj", "v_proj"], r, method)
     got = tuple(found[part] for part in ("parameters", "trained", "weights", "gradients", "optimizer"))
-    assert got == expected, f"example by hand, {method}, r {r}: {expected} expected, got {found}"
+    assert got == expected, f"example by hand, {method}, r {r}: {expected} expected, got {found}; no rounding up?"
 
 # %% nbgrader={"grade": true, "grade_id": "lora-memory-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: counts against transformers and PEFT, tied or not, several targets; bytes of each method; wrong names.
@@ -372,7 +372,7 @@ for targets, method in ((["w_proj"], "lora"), (["q_proj", "w_proj"], "full"), ([
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** Code Llama 7B (Rozière et al. 2023) is Llama 2, trained on with 500 billion tokens of code: full fine-tuning at its most expensive. A person who wants it to write SQL for one bank has one GPU.
+# **Use it.** Code Llama 7B (Rozière et al. 2023) is Llama 2, trained further on 500 billion tokens of code: full fine-tuning at its most expensive. A person who wants it to write SQL for one bank has one GPU.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-plot-memory", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 models, sizes = {"SmolLM2 135M": smol.config.to_dict(), "Code Llama 7B": adapter_oracles.CODE_LLAMA_7B}, {}
@@ -397,7 +397,7 @@ fine_tuning_plots.plot_memory(sizes, limit=24)
 # | prompt 5 6, query 7, end 2 | 5 6 7 2 | -100 -100 7 2 |
 # | prompt 8, query 9, end 2, filled up with 2 | 8 9 2 2 | -100 9 2 -100 |
 #
-# **How it is scored.** Many queries give the right answer, so comparing texts is too strict. HumanEval (Chen et al. 2021) runs generated programs against tests, and reports which pass; for SQL, Spider (Yu et al. 2018) does it with *execution accuracy*: a query is right if its rows are those of the gold query. Rows may come in any order, unless the gold query says `ORDER BY`. Beware: on one small database a wrong query can be right by luck, for many things can make a count 0. So the experiment also reports the share of queries that agree word for word.
+# **How it is scored.** Many queries give the right answer, so comparing texts is too strict. HumanEval (Chen et al. 2021) runs generated programs against tests, and reports which pass; for SQL, Spider (Yu et al. 2018) does it with *execution accuracy*: a query is right if its rows are those of the gold query. Rows may come in any order, unless the gold query says `ORDER BY`. Beware: on one small database a wrong query can be right by luck, for many things can make a count 0. So the experiment counts the queries that agree word for word, which is stricter, and runs three of them.
 #
 # **By hand.** Gold gives the rows $(1), (2)$. The rows $(2), (1)$ are right if gold has no `ORDER BY`; $(1)$ is wrong, and so is $(1), (2), (2)$: rows count as often as they come. A query that the database refuses is wrong. If *gold* is refused, the data set is wrong, and that should be an error.
 #
@@ -491,6 +491,8 @@ for module in adapted:
     module.unmerge()
 
 # %% [markdown]
+# Look at the three. The first is not gold's text, yet it gives the same row: an `ORDER BY` after `AVG` has nothing to order, so it runs right and fails word for word. The second lacks `DESC` and names the shortest document: it runs, looks plausible, and is wrong. (Another machine rounds bfloat16 otherwise and may write other queries: read yours in the same way.)
+#
 # **The file.** Your adapter goes to disk, and PEFT reads it into a fresh SmolLM2. The two must agree.
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-file", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -506,7 +508,7 @@ assert abs(by_peft - by_us) < 0.05, "PEFT should compute the same from the file,
 #
 # ## 5. NF4: sixteen numbers for a bell curve
 #
-# With LoRA the frozen weights are the bulk of the memory, and frozen weights need not be precise. **QLoRA** (Dettmers et al. 2023, section 3) stores each in 4 bits: the number of one of 16 values. Which 16? Weights of a trained matrix look like draws from a normal distribution. Evenly spaced values would waste codes on the tails. **NF4**, 4-bit NormalFloat, takes quantiles of the normal distribution, so that each code is used about equally often. With $Q$ the quantile function of the standard normal distribution ($Q(0.5) = 0$, $Q(0.841) \approx 1$) and $\delta = \frac12\left(\frac1{32} + \frac1{30}\right)$:
+# With LoRA the frozen weights are the bulk of the memory, and frozen weights need not be precise. **QLoRA** (Dettmers et al. 2023, section 3) stores each in 4 bits: its **code**, the number of one of 16 values, counted from 0 in ascending order. Which 16? Weights of a trained matrix look like draws from a normal distribution. Evenly spaced values would waste codes on the tails. **NF4**, 4-bit NormalFloat, takes quantiles of the normal distribution: many values where weights are many. With $Q$ the quantile function of the standard normal distribution ($Q(0.5) = 0$, $Q(0.841) \approx 1$) and $\delta = \frac12\left(\frac1{32} + \frac1{30}\right)$:
 #
 # - 8 positive values: $Q(p)$ at the first 8 of 9 evenly spaced points from $p = 1 - \delta$ down to $p = \frac12$;
 # - 7 negative values: $-Q(p)$ at the first 7 of 8 evenly spaced points from $p = 1 - \delta$ down to $p = \frac12$;
@@ -541,8 +543,8 @@ def quantize_nf4(weight: Tensor, block: int = 64) -> tuple[Tensor, Tensor]:
         block: how many weights share an absmax; even.
 
     Returns:
-        (packed, absmax): uint8 of shape (n / 2,), two codes a byte, and float32 of shape (n / block,). The weights of a
-        block that is all 0 get the code of 0.
+        (packed, absmax): uint8 of shape (n / 2,), two codes a byte, and float32 of shape (n / block,). A code is the
+        number of the nearest value of nf4_code(), from 0. The weights of a block that is all 0 get the code of 0.
 
     Raises:
         ValueError: if n is not a multiple of block.
@@ -607,13 +609,15 @@ for n, block in ((100, 64), (32, 64)):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: is the bet right?** The weights of a matrix of SmolLM2, each divided by the absmax of its block; at the foot the 16 values of NF4 (red) and 16 evenly spaced ones (black). (This copy of SmolLM2 comes from a 4-bit file of another kind, GGUF's Q4_1 with blocks of 32, so that its weights lie on a lattice already. Rounding them again costs less than it would for the original weights.)
+# **Use it: is the bet right?** The weights of a matrix of SmolLM2, each divided by the absmax of its block; at the foot the 16 values of NF4 (red) and 16 evenly spaced ones (black). (This copy of SmolLM2 comes from a 4-bit file of another kind, GGUF's Q4_1 with blocks of 32, so that its weights lie on a lattice already, which explains the ripples of the histogram.)
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-plot-nf4", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 matrix = smol.model.layers[10].mlp.up_proj.base.weight
 fine_tuning_plots.plot_codes(matrix, {"NF4": nf4_code(), "even steps": torch.linspace(-1, 1, 16)})
 
 # %% [markdown]
+# The bet holds in part. NF4 errs a little less than even steps and uses its codes more evenly, but not equally. Its 1 stands for $Q(0.9677) = 1.85$ standard deviations, while the largest of 64 draws from a normal distribution usually lies at about 2.5; so the weights, divided by it, crowd in the middle. The spikes at $\pm 1$ are the absmaxes themselves, at least one a block. (Yoshida 2023, *NF4 Isn't Information Theoretically Optimal (and that's Good)*, works this out.)
+#
 # ## 6. QLoRA: train through 4 bits
 #
 # **Double quantisation.** A float32 absmax for 64 weights is half a bit a weight: 0.44 GB for 7 billion. So the absmaxes are quantised as well, to 8 bits: subtract their mean $\mu$ (all are positive, so that half of a signed code would lie idle), cut them into blocks of 256, and store for each the nearest of 256 values of the *dynamic* 8-bit type (Dettmers 2016), times the block's own absmax. That leaves $8/64 + 32/(64 \cdot 256) = 0.127$ bits a weight instead of 0.5. The 256 values, ascending, are given as `code8`; they run from about $-0.993$ to $1$.
@@ -624,7 +628,7 @@ fine_tuning_plots.plot_codes(matrix, {"NF4": nf4_code(), "even steps": torch.lin
 #
 # Rounding has no useful slope, but we need none: the codes are frozen. Only $x$, $A$ and $B$ want a gradient, and that of $x$ is $g\,\widetilde W$, plus what comes through the adapter, where $g = \partial L / \partial h$ has $h$'s shape. Here is the trap: write `functional.linear(x, W)`, and autograd keeps $\widetilde W$ until the backward pass, in *every* layer at once. The saved memory is gone. So forward and backward each make $\widetilde W$ anew: in `FrozenProduct`, a `torch.autograd.Function`, whose backward pass you write yourself.
 #
-# **By hand.** Absmaxes $(1, 2, 3)$: $\mu = 2$, differences $(-1, 0, 1)$, absmax of that block (`absmax2`) 1. The values nearest to $-1$, 0 and 1 are $-0.993$, 0 and 1: back come $-0.993 \cdot 1 + 2 = 1.007$, 2 and 3.
+# **By hand.** Absmaxes $(1, 2, 3)$: $\mu = 2$, differences $(-1, 0, 1)$, absmax of that block (`absmax2`) 1. The values nearest to $-1$, 0 and 1 are $-0.993$, 0 and 1: back come $-0.993 \cdot 1 + 2 = 1.007$, 2 and 3. A layer with 64 inputs whose weights are all 1 comes back exactly (all absmaxes are equal, so `absmax2` is 0, and each weight is 1 times its absmax): while $B = 0$, 64 inputs of 1 give 64.
 #
 # <details><summary>Hint 1</summary>The last block of 256 may be shorter: pad the differences with zeros, and cut the result to n. Zeros never raise an absmax.</details>
 # <details><summary>Hint 2</summary>In FrozenProduct, <code>ctx.layer = layer</code> remembers the module. Its backward returns one gradient for each argument of forward: <code>grad @ ctx.layer.weight()</code> for x, <code>None</code> for the layer. Bias and adapter stay outside of it; <code>FrozenProduct.apply(x, self)</code> calls it.</details>
@@ -711,7 +715,7 @@ class QLoRALinear(nn.Module):
 
 
 # %% nbgrader={"grade": true, "grade_id": "lora-qlora-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-code8, sizes = adapter_oracles.dynamic_code(), [1.0]
+code8, base, sizes = adapter_oracles.dynamic_code(), inside(nn.Linear, 64, 2, bias=False), [1.0]
 ### BEGIN HIDDEN TESTS
 sizes += [float(seed("lora-qlora-example") % 97 + 2)]
 ### END HIDDEN TESTS
@@ -720,6 +724,9 @@ for c in sizes:
     why = f"absmaxes {c} times (1, 2, 3)"
     assert_near(torch.stack([*absmax2, mean]), torch.tensor([c, 2 * c]), f"{why}: largest distance, mean")
     assert_near(code8[codes.int()], torch.tensor([-0.993, 0.0, 1.0]), f"{why}: values of the codes", 1e-3)
+    load_parameters(base, {"weight": torch.full((2, 64), c)})
+    got, why = QLoRALinear(base, 1, 1.0, code8)(torch.ones(64)), f"128 weights of {c}, x of ones, B = 0"
+    assert_near(got, torch.full((2,), 64 * c), f"{why}: 64 times {c} for each of 2 outputs?")
 
 # %% nbgrader={"grade": true, "grade_id": "lora-qlora-properties", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # Tested here: scales and weights against bitsandbytes, outputs, gradients, dtypes, what the layer holds and what autograd keeps.
@@ -729,10 +736,7 @@ for absmax in (torch.rand(700, generator=rng), torch.rand(256, generator=rng), t
     adapter_checks.check_scales(quantize_scales, absmax, code8, adapter_oracles.bnb_scales(absmax))
 cases = [(256, True, float32, float32, 2, 6.0), (200, False, bfloat16, bfloat16, 3, 3.0)]
 for inputs, bias, kind, dtype, r, alpha in [*cases, (256, True, float32, bfloat16, 2, 1.0)]:
-    why, share = (
-        f"{inputs} inputs, 192 outputs, r {r}, alpha {alpha}, {kind}, x {dtype}",
-        3e-3 if dtype == float32 else 0.03,
-    )
+    why, share = f"W (192, {inputs}), r {r}, alpha {alpha}, {kind}, x {dtype}", 3e-3 if dtype == float32 else 0.03
     w, a, b = (torch.randn(s, generator=rng) * 0.05 for s in ((192, inputs), (r, inputs), (192, r)))
     base, w = inside(nn.Linear, inputs, 192, bias=bias, dtype=kind), w.to(kind).float()
     load_parameters(base, {"weight": w.to(kind)} | ({"bias": w[:, 0]} if bias else {}))
@@ -741,17 +745,16 @@ for inputs, bias, kind, dtype, r, alpha in [*cases, (256, True, float32, bfloat1
     load_parameters(layer, {"A": a, "B": b})
     frozen, scale, x = adapter_oracles.bnb_round_trip(w), alpha / r, torch.randn(2, 3, inputs, generator=rng).to(dtype)
     # where a code differs from bitsandbytes' by rounding, one block does by 1 %, and an output by 1e-3 of the largest
-    assert layer.weight().dtype == float32, f"{why}: weight() should be float32, got {layer.weight().dtype}"
-    assert_near(layer.weight(), frozen, f"{why}: weight() against bitsandbytes' NF4 with double quantisation", 0.02)
-    total, got = frozen + scale * b @ a, layer(x)
-    assert got.dtype == dtype, f"{why}: outputs of x's dtype expected, got {got.dtype}"
-    assert_near(got, x.float() @ total.T + (w[:, 0] if bias else 0), f"{why}: x W' + x A' B' alpha / r + bias", share)
+    assert_near(layer.weight(), frozen, f"{why}: bitsandbytes' weight, NF4 with double quantisation", 0.02, float32)
+    total = frozen + scale * b @ a
+    out = x.float() @ total.T + (w[:, 0] if bias else 0)
+    assert_near(layer(x), out, f"{why}: outputs x W' + x A' B' alpha / r + bias", share, dtype)
     adapter_checks.check_gradients(layer, x, total, scale, why, share)
     adapter_checks.check_memory(layer, x, w.numel(), code8.nbytes + 4 * 192 * bias, why)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come four more steps of training, on the rounded weights. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
+# **Use it: does the adapter survive?** Now all 210 matrices of SmolLM2 go through your 4 bits and back, under the adapter that was trained on the bfloat16 model. After that come four more steps of training, on the rounded weights. Compare the third row with the second only: four more steps would help the bfloat16 model too. (They are QLoRA's arithmetic, but not its memory: unpacking each matrix twice a step is slow on a CPU, so the unpacked weights stay. Your layer itself trains below, in a smaller model; `SCALE = "gpu"` does it at full size.)
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-quantise", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 code8 = adapter_oracles.dynamic_code().to(DEVICE)
@@ -781,7 +784,7 @@ assert scores["NF4, 4 more steps"][0] < 0.7 * scores["NF4"][0], "training should
 # - **DoRA** (Liu et al. 2024, section 4): direction and length apart. With $V = W + sBA$, where $s = \alpha/r$, and $m$ of shape $(d_\mathrm{out},)$: $x \mapsto x \left(m \odot \frac{V}{\|V\|}\right)^\top$, where $\|V\|$ holds the length of each row and divides it. At the start $m = \|W\|$, so nothing changes. The lengths $\|V\|$ are treated as constants in the backward pass (section 4.3), which saves memory.
 # - **AdaLoRA** (Zhang et al. 2023, section 3): no fixed rank. The update is $P\,\mathrm{diag}(\lambda)\,Q$ with $P$ of shape $(d_\mathrm{out}, r)$, $\lambda$ of shape $(r,)$, $Q$ of shape $(r, d_\mathrm{in})$. Triplet $i$ is $\lambda_i$ with column $i$ of $P$ and row $i$ of $Q$. A number $w$ matters if removing it would move the loss: its sensitivity is $s(w) = |w \cdot \partial L/\partial w|$. A triplet's importance is $s(\lambda_i)$, plus the mean sensitivity of its column, plus that of its row. Every few steps the triplets of *all* matrices are ranked together, and only the most important, as many as the budget allows, keep their $\lambda$; the others are set to 0, so the rank goes where it is needed. (The paper also smooths $s$ over steps, and keeps $P$ and $Q$ near orthogonal.)
 #
-# **By hand.** DoRA: $W = (3, 4)$, $B = 0$, $x = (1, 1)$. $\|V\| = 5$; with $m = 5$ the output is 7, with $m = 10$ it is 14. AdaLoRA, one matrix, $r = 2$: $P = (1, 1)$, $\lambda = (1, 2)$, $Q = (1, 1)^\top$, gradients of $P$ $(0, 0)$, of $\lambda$ $(3, 1)$, of $Q$ $(0, 2)^\top$. Importance of the first: $|1 \cdot 3| + 0 + 0 = 3$; of the second: $|2 \cdot 1| + 0 + |1 \cdot 2| = 4$. With a budget of one, $\lambda$ becomes $(0, 2)$.
+# **By hand.** Bottleneck: $h = (1, 1)$, $D = (1, 1)$, $U = (1, 1)^\top$: $hD^\top = 2$, so the result is $(1, 1) + 2 \cdot (1, 1) = (3, 3)$; from $h = (-1, -1)$ the ReLU lets nothing through. IA3: $W = (3, 4)$, $x = (1, 1)$, $\ell = 2$: $7 \cdot 2 = 14$. DoRA: $W = (3, 4)$, $B = 0$, $x = (1, 1)$. $\|V\| = 5$; with $m = 5$ the output is 7, with $m = 10$ it is 14. AdaLoRA, one matrix, $r = 2$: $P = (1, 1)$, $\lambda = (1, 2)$, $Q = (1, 1)^\top$, gradients of $P$ $(0, 0)$, of $\lambda$ $(3, 1)$, of $Q$ $(0, 2)^\top$. Importance of the first: $|1 \cdot 3| + 0 + 0 = 3$; of the second: $|2 \cdot 1| + 0 + |1 \cdot 2| = 4$. With a budget of one, $\lambda$ becomes $(0, 2)$.
 #
 # <details><summary>Hint 1</summary>For DoRA: <code>v.norm(dim=1, keepdim=True).detach()</code>. Which axis of v, of shape (out, in), belongs to one output?</details>
 # <details><summary>Hint 2</summary>For AdaLoRA: P has its triplets in columns, Q in rows. So the mean is over which axis of each?</details>
@@ -830,6 +833,10 @@ w, x, sizes = torch.tensor([[3.0, 4.0]]), torch.ones(2), [1.0, 2.0]
 sizes += [float(seed("lora-family-example") % 97 + 3)]
 ### END HIDDEN TESTS
 for c in sizes:
+    got, why = bottleneck(torch.stack([x, -x]), torch.ones(1, 2), c * torch.ones(2, 1)), f"D = (1, 1), U = ({c}, {c})"
+    assert_near(got, torch.stack([(1 + 2 * c) * x, -x]), f"bottleneck: h (1, 1) and (-1, -1), {why}: h + ReLU(...)?")
+    got = ia3(x, w, torch.tensor([2 * c]))
+    assert_near(got, torch.tensor([14 * c]), f"ia3: x = (1, 1), W = (3, 4), factor {2 * c}")
     got = dora(x, w, torch.ones(1, 2), torch.zeros(1, 1), torch.tensor([5 * c]), 2.0)
     assert_near(got, torch.tensor([7 * c]), f"dora: W = (3, 4), B = 0, x = (1, 1), m = {5 * c}")
     triplet = [torch.ones(1, 2), torch.tensor([1.0, 2.0]) * c, torch.ones(2, 1)]
@@ -842,8 +849,7 @@ for c in sizes:
 rng = torch.Generator().manual_seed(seed("lora-family-properties"))
 x, w, a, b, m, up = (torch.randn(s, generator=rng) for s in ((2, 3, 5), (6, 5), (2, 5), (6, 2), (6,), (5, 6)))
 assert_near(ia3(x, w, m), adapter_oracles.peft_ia3(x, w, m), "ia3 against PEFT, W (6, 5): are the outputs scaled?")
-want = x + functional.linear(functional.relu(functional.linear(x, w)), up)
-given = x.clone()
+given, want = x.clone(), x + functional.linear(functional.relu(functional.linear(x, w)), up)
 assert_near(bottleneck(x, w, up), want, "bottleneck, d 5, m 6: residual path? ReLU in the middle?")
 assert torch.equal(x, given), "bottleneck changed h: return a new tensor"
 for scale in (0.5, 3.0):
@@ -853,10 +859,9 @@ for scale in (0.5, 3.0):
     for name, got in zip(("a", "b", "magnitude"), gradient_of(dora, x, w, a, b, m, scale)[2:5], strict=True):
         assert_near(got, slopes[name], f"{why}: gradient by {name}; none through the lengths?", 1e-3)
 sets = [[torch.randn(s, generator=rng) for s in ((4, 3), (3,), (3, 5))] for _ in range(2)]
-(p, v, q), (dp, dv, dq) = sets
+given, ((p, v, q), (dp, dv, dq)) = deepcopy(sets), sets
 want = [abs(v[i] * dv[i]) + sum(abs(p[:, i] * dp[:, i])) / 4 + sum(abs(q[i] * dq[i])) / 5 for i in range(3)]
 why = "importance, P (4, 3), Q (3, 5): |w times gradient|; a column of P, a row of Q, for each triplet? means?"
-given = deepcopy(sets)
 assert_near(importance(*sets), torch.stack(want), why)
 assert all(map(torch.equal, sets[0] + sets[1], given[0] + given[1])), "importance changed what it was given"
 ### END HIDDEN TESTS
@@ -875,12 +880,11 @@ for name, number in (table | {"IA3 on keys, values, down": layers * (2 * k + f)}
 # %% [markdown]
 # ## 8. Experiment: learn and forget
 #
-# Which to choose? Here is a model small enough to train it many times: a Llama of two layers, pre-trained in this notebook for a few seconds on two of Jane Austen's novels. It has never seen a line of SQL, so it has much further to go than SmolLM2. All methods get the same 30 batches of eight questions. On the way we measure what is learned (loss on held-out questions) and what is forgotten (loss on held-out pages of Austen, which none of them trains on any more).
+# Which to choose? Here is a model small enough to train it many times: a Llama of two layers, pre-trained in this notebook for a few seconds on two of Jane Austen's novels. It has never seen a line of SQL, so it has much further to go than SmolLM2. All methods get the same 30 batches of eight questions; the highest learning rate is 0.003 for full fine-tuning and 0.01 for adapters. On the way we measure what is learned (loss on held-out questions) and what is forgotten (loss on held-out pages of Austen, which none of them trains on any more).
 
 # %% nbgrader={"grade": false, "grade_id": "lora-and-qlora-compare", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
-little, words, pages = fine_tuning.austen_model(600 if SCALE == "gpu" else 150)
-order, questions = fine_tuning.drawn(seen, 30, 8), sft_batch(held_out, words)
-prose = fine_tuning.prose_batch(pages[:32])
+order, (little, words, pages) = fine_tuning.drawn(seen, 30, 8), fine_tuning.austen_model(600 if SCALE == "gpu" else 150)
+questions, prose = sft_batch(held_out, words), fine_tuning.prose_batch(pages[:32])
 batches, paths, curves, start = [sft_batch(batch, words) for batch in order], {}, dict[str, list[float]](), {}
 runs = {"full": (0, ()), "LoRA, r 16, q and v": (16, ("q_proj", "v_proj")), "LoRA, r 2, all": (2, ALL_LINEAR)}
 for name, (r, targets) in (runs | {"LoRA, r 16, all": (16, ALL_LINEAR), "QLoRA, r 16, all": (16, ALL_LINEAR)}).items():
@@ -903,7 +907,7 @@ assert abs(four_bits[0] - large[0]) < 0.5, "QLoRA should learn about what LoRA o
 # %% [markdown]
 # **Which matrices, which rank?** Rank 2 on all seven kinds of matrices learns 1.51 nats a token; rank 16 on `q_proj` and `v_proj` alone has nearly twice as many parameters, learns 1.31 and forgets a little more. Rank 16 on all seven, with eight times the parameters of rank 2, gets from 1.51 to 1.75. So give every linear layer its adapter first, and then think about the rank. (This is one model, one seed and one learning rate for all adapters: an illustration of what the papers measured, not a proof.) QLoRA starts from the same $A$ as LoRA of its rank, and stays close to it.
 #
-# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, ten steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
+# *Think:* the dots are ten steps apart. Full fine-tuning is far ahead on the new task and worst on the old one: *LoRA learns less and forgets less* (Biderman et al. 2024). But read the picture along full's path: where it had learned as much as rank 16 on all, it had forgotten about as much. So here LoRA forgets less mostly because it learns less: only rank 2 ends clearly below that path, and rank 16 on `q_proj` and `v_proj` a little. What would you add to the training data to keep Austen, and which method would you choose then? On SmolLM2, which had seen code before, ten steps of LoRA were enough: how far the new task lies from what the model knows decides as much as the method.
 #
 # **The same by TRL.** Nobody writes `fit` for a living. TRL's `SFTTrainer` takes prompts and completions as text, does what `sft_batch` and `fit` do, and with PEFT's `LoraConfig` what `add_lora` does. Given the same data in the same order and the same start of $A$, it must reach the same loss, step by step.
 

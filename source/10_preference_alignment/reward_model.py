@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from llmlabs.lab.data import austen
 from llmlabs.lab.models import smollm2
-from llmlabs.lab.plotting import label, use_course_style
+from llmlabs.lab.plotting import draw_by_length, label, use_course_style
 from llmlabs.lab.preferences import bank_replies, sums
 from llmlabs.lab.reference import reward_model as reference
 from llmlabs.lab.rewards import LastLayerPolicy, best_of_n_curves, best_texts, claims, frozen_states, head_by_trl
@@ -57,7 +57,7 @@ print(additions[0], *replies["train"][:2], sep="\n")
 #
 # $$\text{gold} = \text{helpful} + \text{harmless} + \text{honest} - 0.1 \cdot \text{filler}^2$$
 #
-# Nobody was asked; our raters are a formula too. They see the three qualities, but, like many people, they take a long reply for a thorough one: each sentence of filler *earns* 1.2. Noise $\varepsilon$ with standard deviation 0.5 says that they do not always agree with themselves. Only their ratings train the model.
+# Nobody was asked; our raters are a formula too. They see the three qualities, but, like many people, they take a long reply for a thorough one: each sentence of filler *earns* 1.2. Noise $\varepsilon$ with standard deviation 0.5 says that they do not always agree with themselves. Only their ratings train the reward model of sections 3 to 5; where a head is trained on anything else, we say so.
 #
 # $$\text{rating} = \text{helpful} + \text{harmless} + \text{honest} + 1.2 \cdot \text{filler} + \varepsilon$$
 #
@@ -184,7 +184,7 @@ for name, i in zip(("chosen", "rejected"), pairs["train"][0], strict=True):
 #
 # $m_n \ge 0$ is a **margin** (Touvron et al. 2023, section 3.2.2): where raters said "much better", the model must be ahead by $m_n$ before it may rest. Usually $m = 0$. Three things follow. Only differences count: add 100 to all rewards and nothing changes, so a reward has no zero, and a bias in the head learns nothing. The two gradients are opposite: what lifts one reply presses the other. And a pair that is already clear, $r_c \gg r_r$, hardly pulls.
 #
-# **By hand.** $r_c = \ln 3$, $r_r = 0$, $m = 0$: $P = \frac34$, $L = \ln\frac43 \approx 0.288$, gradient $-\frac14$ and $\frac14$. With margin $\ln 3$ the difference is used up: $P = \frac12$, $L = \ln 2 \approx 0.693$, gradient $-\frac12$ and $\frac12$. And a trap: with a difference of $-1000$ the loss is 1000, but $\log\sigma(-1000)$, computed as it is written, is $\log 0$.
+# **By hand.** $r_c = \ln 3$, $r_r = 0$, $m = 0$: $P = \frac34$, $L = \ln\frac43 \approx 0.288$, gradient $-\frac14$ and $\frac14$. With margin $\ln 3$ the lead is used up: $\sigma$ is taken at 0, so $L = \ln 2 \approx 0.693$, gradient $-\frac12$ and $\frac12$; $P$ is still $\frac34$. And a trap: with a difference of $-1000$ the loss is 1000, but $\log\sigma(-1000)$, computed as it is written, is $\log 0$.
 #
 # <details><summary>Hint 1</summary>-log σ(x) = log(1 + e<sup>-x</sup>), and <code>np.logaddexp(0, -x)</code> computes that without overflow.</details>
 # <details><summary>Hint 2</summary>σ(-x) = e<sup>-log(1 + e^x)</sup>: again <code>logaddexp</code>. Divide by N; the gradient for the rejected is minus the other.</details>
@@ -237,7 +237,7 @@ for size, margin, hint in zip((1.0, 3.0, 2.0, 500.0), offsets, hints, strict=Tru
     why = f"6 pairs, rewards up to {size}, margin {margin}: {hint}"
     got = bradley_terry(*args, margin) if np.any(margin) else bradley_terry(*args)
     # a margin of 0.7 that has passed through float32 costs 1e-8; any mistake costs far more than 1e-7
-    assert_allclose(got[0], expected.item(), rtol=1e-7, err_msg=f"loss of {why}")
+    assert_allclose([got[0]], [expected.item()], rtol=1e-7, err_msg=f"loss of {why}")
     grads = [g.numpy() for g in torch.autograd.grad(expected, t)]
     for name, mine, grad in zip(("chosen", "rejected"), got[1:], grads, strict=True):
         assert_allclose(mine, grad, rtol=1e-7, atol=1e-12, strict=True, err_msg=f"gradient of the {name}, {why}")
@@ -255,9 +255,9 @@ for ahead in (-1000, -3, 0, 3, 1000):
 #
 # Take the model's **body**, without the layer that predicts the next token. For a text of $T$ tokens it gives a hidden state in $\mathbb{R}^d$ at each; in a causal model only the *last* one has read the whole reply, so the reward is a linear function of that one: $r = w^\top h_{\text{last}}$, with $w \in \mathbb{R}^d$ (no bias, see above). Batches are padded, at the right or at the left, so "last" means the last position whose mask is 1, never simply $-1$.
 #
-# Here the body stays **frozen**: its states are computed once and kept, and only $w$ is fitted. Let $h_{c,n}$ and $h_{r,n}$ be the states of pair $n$. With a penalty $\lambda$ (`l2`) against large weights,
+# Here the body stays **frozen**: its states are computed once and kept, and only $w$ is fitted. Let $h_{c,n}$ and $h_{r,n}$ be the states of pair $n$. With $r_{c,n} = w^\top h_{c,n}$ and $r_{r,n} = w^\top h_{r,n}$, let $L(w)$ be the loss of section 2 (with $m = 0$). With a penalty $\lambda$ (`l2`) against large weights, we minimise
 #
-# $$J(w) = L(Hw) + \frac{\lambda}{2} \lVert w \rVert^2, \qquad \nabla J = \sum_{n=1}^{N} \frac{\partial L}{\partial r_{c,n}}\, (h_{c,n} - h_{r,n}) + \lambda w$$
+# $$J(w) = L(w) + \frac{\lambda}{2} \lVert w \rVert^2, \qquad \nabla J = \sum_{n=1}^{N} \frac{\partial L}{\partial r_{c,n}}\, (h_{c,n} - h_{r,n}) + \lambda w$$
 #
 # This is a logistic regression on *differences* of states. It is convex: there is one best $w$, and any optimizer that arrives finds the same.
 #
@@ -356,7 +356,7 @@ for n, l2 in [(40, 0.05), (40, 1.0), (90, 0.3)]:
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Use it.** Now the real thing, `frozen_states` of `llmlabs.lab.rewards`, which calls your `last_states`. SmolLM2 reads every text once, in bfloat16, and we keep one state a text: that of the token `<|im_end|>` that closes the reply. At "cpu" the texts pass the lowest 10 of the 30 layers only, which is a third of the work and loses little here. Each of the 576 numbers of a state is centred and scaled by its spread over the training texts.
+# **Use it.** Now the real thing, `frozen_states` of `llmlabs.lab.rewards`, which calls your `last_states`. SmolLM2 reads every text once, in bfloat16, and we keep one state a text: that of the token `<|im_end|>` that closes the reply. At "cpu" the texts pass the lowest 10 of the 30 layers only, which is a third of the work. Each of the 576 numbers of a state is centred and scaled by its spread over the training texts.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-states", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 model, tokenizer = smollm2(torch.bfloat16)
@@ -391,7 +391,7 @@ for ax, bars, colour in zip(axes, (by_error, by_gap), ("C0", "C1"), strict=True)
     ax.bar([*bars], [*bars.values()], color=colour)
     ax.axhline(0.5, color="black", linestyle=":")
 label(axes[0], "Sums: only gross errors are seen", "size of the error", "share in the right order")
-label(axes[1], "Replies: the clearer, the surer", "difference of the ratings", "")
+label(axes[1], "Replies: the clearer, the more often right", "difference of the ratings", "")
 plt.show()
 hits = (margins["test"] > 0).mean()
 print(f"held-out accuracy: sums {seen.mean():.1%}, replies (new questions, known sentences) {hits:.1%}")
@@ -399,13 +399,13 @@ assert by_error["20 or 40"] > by_error["1 or 2"] and hits > 0.75, "it reads tone
 
 
 # %% [markdown]
-# The dotted line is a coin. The head reads tone, promises and instructions off the frozen states, but not whether a sum is right to the last unit: a model of this size hardly represents that. Exercise 1's verifier is right every time. Where an answer can be checked, check it, and keep reward models for what cannot be.
+# The dotted line is a coin. The head reads tone, promises and instructions off the frozen states, but not whether a sum is right to the last unit: ten layers, read by a line that was fitted to 240 sums, do not show it. Exercise 1's verifier is right every time. Where an answer can be checked, check it, and keep reward models for what cannot be.
 #
 # Mind what "held out" means here. The questions of the test are new, and so are the mixtures, but every reply, in training and in test, is put together from the same 25 sentences and four openings. So the accuracy says that the head weighs known sentences rightly in replies that it has not seen; it does not say how the head would judge the same thoughts in other words, and there one should expect less. Real preference data have the same weakness in a milder form: test pairs come from the same raters, prompts and models as the training pairs.
 #
 # ## 4. Accuracy, calibration and margin
 #
-# The **margin** of a pair is $\Delta = r_c - r_r$. **Accuracy** is the share of pairs with $\Delta > 0$, where a tie counts half. But the rewards also claim a probability: for the reply that the model itself prefers, $p = \sigma(|\Delta|) \in [\frac12, 1]$. The model is **calibrated** if of all pairs with $p \approx 0.8$ it gets 80 % right. Cut $[\frac12, 1]$ into $B$ bins of equal width; with $n_b$ of the $N$ pairs in bin $b$, of which a share $\mathrm{acc}_b$ is in the right order at a mean claim $\mathrm{conf}_b$, the **expected calibration error** (Guo et al. 2017, section 2) is
+# The **margin** of a pair is from here on what the model reaches, $\Delta = r_c - r_r$, not the $m_n$ that section 2 demands of it. **Accuracy** is the share of pairs with $\Delta > 0$, where a tie counts half. But the rewards also claim a probability: for the reply that the model itself prefers, $p = \sigma(|\Delta|) \in [\frac12, 1]$. The model is **calibrated** if of all pairs with $p \approx 0.8$ it gets 80 % right. Cut $[\frac12, 1]$ into $B$ bins of equal width; with $n_b$ of the $N$ pairs in bin $b$, of which a share $\mathrm{acc}_b$ is in the right order at a mean claim $\mathrm{conf}_b$, the **expected calibration error** (Guo et al. 2017, section 2) is
 #
 # $$\mathrm{ECE} = \sum_{b=1}^{B} \frac{n_b}{N}\, \bigl|\,\mathrm{acc}_b - \mathrm{conf}_b\,\bigr|$$
 #
@@ -508,7 +508,7 @@ for n, bins in [(60, 5), (200, 4), (20, 40), (7, 1)]:
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Use them on the pool: 8 new questions with 24 replies each, up to 8 sentences of filler, more than the head has ever seen. $T$ comes from the first four questions, the picture from the other four.
+# Use them on the pool: 8 new questions with 24 replies each, up to 8 sentences of filler, more than the head has ever seen. $T$ comes from the first four questions, the picture from the other four; bins of fewer than 20 pairs are not drawn.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-calibration", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 first = prompts["pool"][pairs["pool"][:, 0]] < 224
@@ -539,7 +539,7 @@ assert t > 1 and calibration_error(rest / t, 8) < calibration_error(rest, 8), "s
 #
 # for $w$ and the number $\gamma$ together, with the penalty on $w$ only, and use $w^\top h$ alone as the reward. What length explains, the free $\gamma$ explains at no cost, so $w$ need not.
 #
-# **By hand.** One prompt, lengths $(1, 3)$, rewards $(0, 1)$: centred $(-1, 1)$ and $(-\frac12, \frac12)$, slope $1/2$. Add a second prompt, lengths $(10, 10)$, rewards $(5, 7)$: its lengths do not vary, the slope stays $\frac12$.
+# **By hand.** One prompt, lengths $(1, 3)$, rewards $(0, 1)$: centred $(-1, 1)$ and $(-\frac12, \frac12)$, slope $1/2$. Add a second prompt, lengths $(10, 10)$, rewards $(5, 7)$: its lengths do not vary, the slope stays $\frac12$. And the control: if all states are equal, only $\gamma$ can explain. Length gaps $(1, 1, -1)$ say that the longer reply won two pairs of three, so the best $\sigma(\gamma)$ is $\frac23$: $\gamma = \ln 2$ and $w = 0$.
 #
 # <details><summary>Hint 1</summary>For each prompt subtract the mean of its rewards and of its lengths. Then one division of two sums over all replies.</details>
 # <details><summary>Hint 2</summary>Optimise one vector of d + 1 numbers, (w, γ). <code>reference.bradley_terry(score, np.zeros(N))</code> gives the loss and its gradient by the score; the gradient by γ is <code>length_gap @ d_score</code>, without penalty.</details>
@@ -591,14 +591,21 @@ def fit_length_controlled(better: ndarray, worse: ndarray, length_gap: ndarray, 
 
 # %% nbgrader={"grade": true, "grade_id": "reward-length-example", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 r, words, of = np.array([0.0, 1.0, 5.0, 7.0]), np.array([1.0, 3.0, 10.0, 10.0]), np.array([0, 0, 1, 1])
-cases = [(r, words, of, 0.5), (r, np.ones(4), of, 0.0), (r, words / 100, of, 50.0)]
+cases = [(r, words, of, 0.5), (r, np.array([4.0, 4.0, 10.0, 10.0]), of, 0.0), (r, words / 100, of, 50.0)]
+units, same = [1.0], np.zeros((3, 1))
 ### BEGIN HIDDEN TESTS
 k = float(np.random.default_rng(seed("reward-length-example")).uniform(1, 3))
 cases += [(k * words + 100 * of, words, of, k), (r[[2, 0, 1, 3]], words[[2, 0, 1, 3]], of[[2, 0, 1, 3]], 0.5)]
+units += [k]
 ### END HIDDEN TESTS
 for rewards, lengths, groups, slope in cases:
     why = f"rewards {rewards.round(2)}, lengths {lengths}, prompts {groups}: slope of reward by length; own means; 0.0 if flat"
     assert_allclose([length_slope(rewards, lengths, groups)], [slope], rtol=1e-9, atol=1e-12, err_msg=why)
+for unit in units:
+    w, gamma = fit_length_controlled(same, same, unit * np.array([1.0, 1.0, -1.0]), 0.1)
+    why = f"equal states, length gaps {unit:.2f} times (1, 1, -1): w = 0, and sigma(gamma times {unit:.2f}) = 2/3"
+    # a gradient below 1e-4 leaves w off by 1e-4 / l2 at most, and gamma by less
+    assert_allclose([*w, gamma], [0, np.log(2) / unit], atol=1.1e-3, err_msg=why)
 
 # %% nbgrader={"grade": true, "grade_id": "reward-length-properties", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # Tested here: the slope against least squares with a constant for each prompt; the gradient of the objective at w and gamma; arguments unchanged.
@@ -627,7 +634,7 @@ for l2 in (0.05, 0.5):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Use both on the pool: the plain head of exercise 3, the length-controlled one, and, for comparison, a head that was trained on the gold scores. Lengths are in units of ten tokens; rewards are divided by their standard deviation to be comparable.
+# Use both on the pool: the plain head of exercise 3, the length-controlled one, and, for comparison, a head that was trained on the gold scores. Gold judges, and trains, the pairs whose gold scores differ by 0.5 or more. Lengths are in units of ten tokens; rewards are divided by their standard deviation to be comparable.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-length", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 longer = length["train"][pairs["train"]] @ [0.1, -0.1]  # in units of ten tokens
@@ -636,19 +643,12 @@ judges = {"raters": pairs["pool"], "gold": preference_pairs(prompts["pool"], gol
 ideal = fit_head(*training_states(preference_pairs(prompts["train"], gold["train"], 0.5)), L2)
 heads = {"plain": plain, "length-controlled": controlled, "trained on gold": ideal}
 pool = {name: states["pool"] @ w / (states["pool"] @ w).std() for name, w in heads.items()}
-figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.6), sharey=True)
-slopes: dict[str, float] = {}
-agree: dict[str, dict[str, float]] = {}
-for ax, (name, r) in zip(axes, pool.items(), strict=True):
-    slopes[name] = length_slope(r, length["pool"] / 10, prompts["pool"])
-    agree[name] = {judge: pair_accuracy(r[found] @ [1, -1]) for judge, found in judges.items()}
-    dots = ax.scatter(length["pool"][::3], (r - r.mean())[::3], s=9, c=gold["pool"][::3], cmap="viridis")
-    ax.set(title=f"{name}: {slopes[name]:+.2f}", xlabel="length, tokens")
-    by = ", ".join(f"with {judge} {share:.1%}" for judge, share in agree[name].items())
+slopes = {name: length_slope(r, length["pool"] / 10, prompts["pool"]) for name, r in pool.items()}
+agree = {name: {judge: pair_accuracy(r[p] @ [1, -1]) for judge, p in judges.items()} for name, r in pool.items()}
+for name, found in agree.items():
+    by = ", ".join(f"with {judge} {share:.1%}" for judge, share in found.items())
     print(f"{name:>18}: {slopes[name]:+.2f} for ten tokens more; agrees {by}")
-axes[0].set_ylabel("reward, standard deviations")
-figure.colorbar(dots, ax=axes, label="gold score")
-plt.show()
+draw_by_length({f"{name}: {slope:+.2f}": pool[name] for name, slope in slopes.items()}, length["pool"], gold["pool"])
 assert slopes["length-controlled"] < slopes["plain"], "the control should lower the slope"
 assert agree["length-controlled"]["gold"] > agree["plain"]["gold"], "the control should bring the head nearer to gold"
 
@@ -754,6 +754,9 @@ for bad in ([1.0, -0.5, 1.0], [0.0, 0.0, 0.0]):
         weighted_reward(s, base, np.array(bad))
 ### END HIDDEN TESTS
 
+# %% [markdown]
+# **Use it.** One head for each quality, fitted to pairs that are judged by that quality alone. Then best of six: from the 24 replies to each question of the pool six are drawn, 40 times, and the best by $R$ is kept, without a floor and with one. The weights of helpful and harmless add up to 1, and honest always weighs 0.2. The baseline is the training replies, so a floor of 0 is their mean harmless score.
+
 # %% nbgrader={"grade": false, "grade_id": "reward-model-use-heads", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 aspects = []
 for k, name in enumerate(("helpful", "harmless", "honest")):
@@ -777,13 +780,13 @@ plt.show()
 
 
 # %% [markdown]
-# With the floor, the harmless line hardly depends on the weights any more. Its price is help, at any weight.
+# With the floor, the harmless line hardly depends on the weights any more. Its price is help: more than half a step where helpful has all the weight, next to nothing where harmless has it.
 #
 # ## 7. Best of $n$, and too much of it
 #
-# The simplest way to use a reward model needs no training: draw $n$ replies, keep the best (**best-of-$n$**, or **rejection sampling**). How far does that move the policy? The Kullback-Leibler divergence from the policy $\pi$ to the best-of-$n$ policy is at most the following (Stiennon et al. 2020, appendix G.3; Beirami et al. 2024 show that it is a bound)
+# The simplest way to use a reward model needs no training: draw $n$ replies, keep the best (**best-of-$n$**, or **rejection sampling**). How far does that move the policy? The Kullback-Leibler divergence of the best-of-$n$ policy $\pi_{\text{bo}n}$ from the policy $\pi$ is at most the following (Stiennon et al. 2020, appendix G.3; Beirami et al. 2024 show that it is a bound):
 #
-# $$\mathrm{KL}_{\text{bo}n} = \log n - \frac{n - 1}{n}$$
+# $$\mathrm{KL}(\pi_{\text{bo}n} \,\|\, \pi) \le \log n - \frac{n - 1}{n}$$
 #
 # To measure best-of-$n$ we need not draw: take $N$ candidates, sorted by the proxy reward from lowest to highest, with gold scores $g_0, \dots, g_{N-1}$. Of the $\binom{N}{n}$ subsets of size $n$, candidate $i$ is the best of those whose other $n - 1$ members are among the $i$ below it (Nakano et al. 2021, *WebGPT*):
 #
@@ -861,7 +864,7 @@ for n in (0, 8):
 
 
 # %% [markdown]
-# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold). The thin lines, and the lines "fresh" of the table, are the same on eight other questions with replies drawn by another seed, which nothing in this lab was selected by.
+# **Use it: Goodhart's law, drawn.** (When a measure becomes a target, it stops being a good measure.) For each question of the pool, best of $n$ out of 24 by a proxy, judged by proxy (centred, so that a random reply, $n = 1$, earns 0) and by gold. The gold score is what we want; the proxy is what we can compute (Gao, Schulman and Hilton 2022 do this with a large reward model as gold). The thin lines, and the lines "fresh" of the table, are the same on eight other questions with replies drawn by another seed, which nothing in this lab was selected by.
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-overoptimisation", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
 ns, curves = range(1, 13), {}
@@ -873,10 +876,10 @@ for part, (i, (name, w)) in itertools.product(("pool", "fresh"), enumerate(heads
     look = {"marker": "os^"[i], "markersize": 3, "label": name} if part == "pool" else {"linewidth": 0.7}
     for ax, curve in zip(axes, (own, real), strict=True):
         ax.plot([best_of_n_kl(n) for n in ns], curve, color=f"C{i}", **look)
-    print(f"{part:>5}, {name:>17}: own reward 0 {own[3]:5.2f} {own[11]:5.2f} for n = 1, 4, 12;", end=" ")
+    print(f"{part:>5}, {name:>17}: own reward {own[0]:z.2f} {own[3]:.2f} {own[11]:.2f} for n = 1, 4, 12;", end=" ")
     print(f"gold {real[0]:.2f} {real[3]:5.2f} {real[11]:5.2f}; filler {filler[0]:.1f} {filler[3]:.1f} {filler[11]:.1f}")
 label(axes[0], "The score always rises", "KL bound, nats", "own reward of the winner, sd")
-label(axes[1], "What we wanted does not", "KL bound, nats", "gold score of the winner")
+label(axes[1], "What we wanted need not", "KL bound, nats", "gold score of the winner")
 plt.show()
 at_8 = {name: curves["pool", name][1][7] for name in heads}
 assert at_8["plain"] < curves["pool", "plain"][1][0] - 0.1, "the plain head should be over-optimised"
@@ -884,13 +887,13 @@ assert at_8["length-controlled"] > at_8["plain"] + 0.1, "the length-controlled h
 
 
 # %% [markdown]
-# With each $n$ the plain head's own reward rises, while the gold score of its winners falls below that of a random reply ($n = 1$), on both draws. The length-controlled head gains little on the pool and more on the fresh draw; a proxy that is trained on gold gains most. Do not read much into the right ends: there a curve rests on a few winners for each of eight questions.
+# With each $n$ the plain head's own reward rises, while the gold score of its winners falls below that of a random reply ($n = 1$), on both draws. The length-controlled head first loses a little on the pool and then gains a little; on the fresh draw it gains more. A proxy that is trained on gold gains most. Do not read much into the right ends: there a curve rests on a few winners for each of eight questions.
 #
 # *Think:* which column of the printed table would have warned you, if you had no gold score? Would a larger $n$ be better or worse for a head that is unbiased, but noisy?
 #
 # ## 8. Experiments: trl, and the tax
 #
-# **trl's RewardTrainer.** The field's own tool trains a `...ForSequenceClassification` with one label on columns `chosen_ids` and `rejected_ids`, by the loss of exercise 2. Our body is frozen and its states are cached, so `head_by_trl` (in `llmlabs.lab.rewards`, worth reading) builds a Llama with *no* layers whose "embedding" of token $i$ is the cached state of reply $i$: each reply is one token, and what trl trains is exactly our head. It must reach the accuracy of exercise 3.
+# **trl's RewardTrainer.** The field's own tool trains a `...ForSequenceClassification` with one label on columns `chosen_ids` and `rejected_ids`, by the loss of exercise 2. Our body is frozen and its states are cached, so `head_by_trl` (in `llmlabs.lab.rewards`, worth reading) builds a Llama with *no* layers whose "embedding" of token $i$ is the cached state of reply $i$: each reply is one token, and what trl trains is exactly our head. It has weight decay in place of our penalty and stops after 60 epochs, so the weights come close but are not equal. It must reach the accuracy of exercise 3.
 
 
 # %% nbgrader={"grade": false, "grade_id": "reward-model-trl", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false}
@@ -923,18 +926,18 @@ for (name, block), marker in zip(blocks.items(), "osD^v", strict=True):
     gain[name], perplexity[name] = loss["worst"] - loss["best"], math.exp(loss["general"])
     plt.plot(gain[name], perplexity[name], marker, markersize=9, label=name)
     print(f"{name:>27}: best reply ahead by {gain[name]:+.3f} nats a token, perplexity of Emma {perplexity[name]:.1f}")
-label(plt.gca(), "Alignment is paid for in general text", "best reply ahead, nats a token", "perplexity of Emma")
+label(plt.gca(), "Alignment is paid for elsewhere: in Emma", "best reply ahead, nats a token", "perplexity of Emma")
 plt.show()
 assert min(gain.values()) == gain["before"], "both trainings should favour the better replies"
 assert perplexity["before"] < perplexity["with Austen mixed in"] < perplexity["on replies only"], "a tax expected"
 
 
 # %% [markdown]
-# Both seeds agree in direction: training on replies alone raises the perplexity most, and two passages of Austen beside each batch take most of that tax away, with some of the gain.
+# Both seeds agree in direction: training on replies alone raises the perplexity most, and two passages of Austen beside each batch take most of that tax away, with some of the gain. The passages mixed in are from the same book as those measured, so expect less help on text of other kinds.
 #
 # ## Recap
 #
-# A reward model is a language model with one number at the end, fitted to differences. Held-out accuracy says how well it copies its raters, with their errors; length slopes, gold labels and calibration say more. Several heads make trades visible, and a floor makes some of them impossible. Push any imperfect reward hard enough and it parts from what you meant; the KL distance says how hard you push. And what the policy gains it may pay for elsewhere, so measure that too.
+# A reward model is a language model with one number at the end, fitted to differences. Held-out accuracy says how well it copies its raters, with their errors; length slopes, gold labels and calibration say more. Several heads make trades visible, and a floor makes some of them impossible. Push an imperfect reward and it may part from what you meant, here already at the first step; the KL divergence says how hard you push. And what the policy gains it may pay for elsewhere, so measure that too.
 #
 # **What breaks at scale.** The body is trained too, and then overfits within an epoch or two. Real raters disagree on about a quarter of the pairs (Ouyang et al. 2022, section 3.4), and differ by language and culture. Policies find errors of the reward that no reply in the training data shows, so reward models are trained again on the policy's own replies. Checks by programs replace reward models wherever they can.
 #

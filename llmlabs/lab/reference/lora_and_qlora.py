@@ -91,7 +91,7 @@ def training_bytes(config: Mapping[str, Any], targets: Sequence[str], r: int, me
 
     Returns:
         {"parameters": of the model, without adapters; "trained": how many are trained; "weights", "gradients",
-        "optimizer": bytes}.
+        "optimizer": bytes}. Shares of a block count as fractions: nothing is rounded up.
 
     Raises:
         ValueError: for any other method, or a target that is not one of the seven names.
@@ -146,8 +146,8 @@ def quantize_nf4(weight: Tensor, block: int = 64) -> tuple[Tensor, Tensor]:
         block: how many weights share an absmax; even.
 
     Returns:
-        (packed, absmax): uint8 of shape (n / 2,), two codes a byte, and float32 of shape (n / block,). The weights of a
-        block that is all 0 get the code of 0.
+        (packed, absmax): uint8 of shape (n / 2,), two codes a byte, and float32 of shape (n / block,). A code is the
+        number of the nearest value of nf4_code(), from 0. The weights of a block that is all 0 get the code of 0.
 
     Raises:
         ValueError: if n is not a multiple of block.
