@@ -125,7 +125,7 @@ def test_neighbours_cannot_meet(kernel: Start, box: Box, warm: bool) -> None:
 @pytest.mark.parametrize(
     ("code", "limits", "exceeded"),
     [
-        ("import time; time.sleep(100)", {"wall_seconds": 3}, "it ran for more than 3 s"),
+        ("import time; time.sleep(100)", {"wall_seconds": 8}, "it ran for more than 8 s"),
         ("while True: pass", {"cpu_seconds": 2}, "it used more than 2 s of processor time"),
         (
             "import os, time\nfor _ in range(8): os.fork() or (bytearray(200 << 20), time.sleep(100))",
