@@ -226,17 +226,23 @@ def cases_of(source: Source, answers: list[Answer]) -> list[Case]:
 
 
 def _only_functions(text: str) -> bool:
-    return all(isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom) for node in ast.parse(text).body)
+    allowed = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    return all(isinstance(node, allowed) for node in ast.parse(text).body)
 
 
 def returning(value: str, text: str) -> str:
-    """A solution's text in which every function only returns a value, an expression; "" is its first argument."""
+    """A solution's text in which functions and methods only return a value, an expression; "" is the first argument.
+
+    The `__init__` of a class stays as it is.
+    """
     tree = ast.parse(text)
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            what = value or (arguments[0].arg if arguments else "None")
-            node.body = [ast.Return(ast.parse(what, mode="eval").body)]
+    for outer in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+        for node in outer.body:
+            if isinstance(node, ast.FunctionDef) and node.name != "__init__":
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                names = [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
+                what = value or (names[0] if names else "None")
+                node.body = [ast.Return(ast.parse(what, mode="eval").body)]
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
