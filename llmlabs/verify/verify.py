@@ -236,8 +236,9 @@ def returning(value: str, text: str) -> str:
     The `__init__` of a class stays as it is.
     """
     tree = ast.parse(text)
-    for outer in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
-        for node in outer.body:
+    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
+    for body in bodies:
+        for node in body:
             if isinstance(node, ast.FunctionDef) and node.name != "__init__":
                 arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 names = [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
